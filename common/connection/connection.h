@@ -1,0 +1,26 @@
+/*
+ * The connection protocol for the session (RFC 4254): messages 80 to 127, both roles.
+ */
+#ifndef CONNECTION_CONNECTION_H
+#define CONNECTION_CONNECTION_H
+
+#include <transport/transport.h>
+
+struct connection;
+
+int connection_new(struct transport *transport, const struct nacre_session_options *options,
+    struct connection **connection);
+void connection_free(struct connection *connection);
+
+/* Handles a message: 1 when *event is filled, 0 when not, or an error after transport_fail(). */
+int connection_message(struct connection *connection, uint8_t message, struct nacre_reader *payload,
+    struct nacre_event *event);
+/* What must happen before the receive buffer is reused: unread channel data is kept aside. Called
+ * at the start of every nacre_session_next_event() and nacre_session_input_room(). */
+void connection_settle(struct connection *connection);
+/* Events without a message (WRITABLE, EOF after the data was read, CLOSED, window adjustments that
+ * are due): 1 when *event is filled. */
+int connection_pending(struct connection *connection, struct nacre_event *event);
+bool connection_idle(const struct connection *connection);
+
+#endif

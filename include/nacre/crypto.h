@@ -1,0 +1,45 @@
+/*
+ * What programs need to know of the cryptography below: lists of names, preloading, and the
+ * library's initialisation.
+ */
+#ifndef NACRE_CRYPTO_H
+#define NACRE_CRYPTO_H
+
+#include <nacre/error.h>
+#include <nacre/wire.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum nacre_algorithm_list {
+	NACRE_LIST_CIPHERS,
+	NACRE_LIST_AEAD_CIPHERS,
+	NACRE_LIST_MACS,
+	NACRE_LIST_KEX,
+	NACRE_LIST_COMPRESSION,
+	NACRE_LIST_KEYS,          /* key formats, certificates included */
+	NACRE_LIST_PLAIN_KEYS,    /* key formats without certificates */
+	NACRE_LIST_CERTIFICATES,  /* certificate formats */
+	NACRE_LIST_SIGNATURES,    /* signature algorithms, without certificates */
+	NACRE_LIST_KEY_ALGORITHMS /* signature algorithms, certificates included */
+};
+
+/* The names we have ("all"), or those offered by default, in order of preference, comma-separated;
+ * static storage. For KEX the default is that of a client or of a server. */
+const char *nacre_algorithms(enum nacre_algorithm_list list);
+const char *nacre_algorithms_default(enum nacre_algorithm_list list, bool server);
+
+/* Loads the cryptographic module now, before the process loses access to files. "use" also runs
+ * its one-time initialisation. 0 or NACRE_ERROR_LIBRARY. */
+int nacre_crypto_preload(bool use);
+
+/* Random bytes; constant-time comparison; wiping. */
+void nacre_random(void *bytes, size_t length);
+bool nacre_secret_equal(const void *a, const void *b, size_t length);
+void nacre_wipe(void *bytes, size_t length);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,115 @@
+/*
+ * Public and private keys, signatures and key files: RFC 4253 section 6.6, RFC 5656, RFC 8332,
+ * RFC 8709, OpenSSH's PROTOCOL.key and PROTOCOL.certkeys.
+ */
+#ifndef NACRE_KEY_H
+#define NACRE_KEY_H
+
+#include <nacre/error.h>
+#include <nacre/wire.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum nacre_key_type {
+	NACRE_KEY_ED25519,
+	NACRE_KEY_ECDSA_P256,
+	NACRE_KEY_ECDSA_P384,
+	NACRE_KEY_ECDSA_P521,
+	NACRE_KEY_RSA,
+	NACRE_KEY_ED25519_SK,
+	NACRE_KEY_ECDSA_SK
+};
+
+enum nacre_fingerprint_hash { NACRE_FINGERPRINT_SHA256, NACRE_FINGERPRINT_MD5 };
+
+/* A key: always its public part, sometimes its private part, sometimes a certificate. */
+struct nacre_key;
+
+/* Makes a new private key. "bits": RSA modulus size (0: 3,072); ignored where the type has one
+ * size. The caller frees *key. */
+int nacre_key_generate(enum nacre_key_type type, unsigned bits, struct nacre_key **key);
+/* Wipes and frees; NULL is allowed. */
+void nacre_key_free(struct nacre_key *key);
+
+/* From a public key blob (RFC 4253 section 6.6) or a certificate blob; nothing may trail. */
+int nacre_key_from_blob(struct nacre_span blob, struct nacre_key **key);
+/* Appends the public key blob; for a certificate the certificate, unless "plain". */
+int nacre_key_put_blob(const struct nacre_key *key, bool plain, struct nacre_buffer *blob);
+enum nacre_key_type nacre_key_type(const struct nacre_key *key);
+/* The name of the key's format: "ssh-ed25519", "ssh-rsa", "ssh-ed25519-cert-v01@openssh.com". */
+const char *nacre_key_format(const struct nacre_key *key);
+/* As ssh-keygen -l shows the type: "ED25519", "RSA", "ECDSA", "ED25519-CERT", ... */
+const char *nacre_key_type_label(const struct nacre_key *key);
+unsigned nacre_key_bits(const struct nacre_key *key);
+bool nacre_key_is_private(const struct nacre_key *key);
+bool nacre_key_is_certificate(const struct nacre_key *key);
+/* Same public key (certificates: compares the keys they certify). */
+bool nacre_key_equal(const struct nacre_key *a, const struct nacre_key *b);
+/* The type that a key format or signature algorithm name (as text) belongs to; NACRE_ERROR_
+ * UNSUPPORTED if none. */
+int nacre_key_type_of_name(struct nacre_span name, enum nacre_key_type *type);
+
+/* Signature algorithms for a key in order of preference ("rsa-sha2-512,rsa-sha2-256"); static. */
+const char *nacre_key_signature_algorithms(const struct nacre_key *key);
+/* All signature algorithms the library verifies by default, as a name-list; static. */
+const char *nacre_signature_algorithms_default(void);
+/* True when "algorithm" signs with keys of this blob's type ("rsa-sha2-512" with ssh-rsa). */
+bool nacre_signature_algorithm_fits(struct nacre_span algorithm, const struct nacre_key *key);
+/* Appends a signature blob over "data". "algorithm" NULL: the key's first. */
+int nacre_key_sign(const struct nacre_key *key, const char *algorithm, struct nacre_span data,
+    struct nacre_buffer *signature);
+/* Verifies a signature blob over "data"; its algorithm must be "algorithm" unless that is NULL. 0,
+ * NACRE_ERROR_SIGNATURE or another error. */
+int nacre_key_verify(const struct nacre_key *key, const char *algorithm,
+    struct nacre_span signature, struct nacre_span data);
+
+/* Appends "SHA256:..." or "MD5:aa:bb..." (with "mark" NULL ... as ssh-keygen -l prints it). */
+int nacre_key_fingerprint(
+    const struct nacre_key *key, enum nacre_fingerprint_hash hash, struct nacre_buffer *text);
+/* Appends the randomart picture, lines separated by LF. */
+int nacre_key_randomart(
+    const struct nacre_key *key, enum nacre_fingerprint_hash hash, struct nacre_buffer *text);
+
+/*
+ * A line of a .pub file, of known_hosts or authorized_keys from the key on: "TYPE BASE64
+ * [COMMENT]". *comment (may be NULL) points into the line, trimmed.
+ */
+int nacre_key_from_line(struct nacre_span line, struct nacre_key **key, struct nacre_span *comment);
+/* Appends "TYPE BASE64", and " COMMENT" if it is not NULL or empty; no newline. */
+int nacre_key_put_line(const struct nacre_key *key, const char *comment, struct nacre_buffer *text);
+
+/*
+ * A private key file's content: openssh-key-v1, PEM (RSA, EC) or PKCS#8, encrypted or not.
+ * "passphrase" is an empty span for none; NACRE_ERROR_PASSPHRASE when it is needed or wrong.
+ * *comment (may be NULL) is a string that the caller frees.
+ */
+int nacre_key_parse_private(
+    struct nacre_span file, struct nacre_span passphrase, struct nacre_key **key, char **comment);
+/* The public half that an openssh-key-v1 file shows without its passphrase;
+ * NACRE_ERROR_UNSUPPORTED for files that do not show one. */
+int nacre_key_parse_private_public(struct nacre_span file, struct nacre_key **key);
+
+enum nacre_key_file_format { NACRE_KEY_FILE_OPENSSH, NACRE_KEY_FILE_PEM, NACRE_KEY_FILE_PKCS8 };
+
+struct nacre_key_file_options {
+	enum nacre_key_file_format format;
+	struct nacre_span passphrase; /* empty: not encrypted */
+	const char *cipher;           /* NULL: aes256-ctr */
+	unsigned rounds;              /* of bcrypt-pbkdf; 0: 24 */
+	const char *comment;
+};
+/* Appends the text of a private key file. */
+int nacre_key_put_private(const struct nacre_key *key, const struct nacre_key_file_options *options,
+    struct nacre_buffer *text);
+
+/* The private key encoding of the agent protocol and of openssh-key-v1: key type and numbers,
+ * without comment. */
+int nacre_key_read_private(struct nacre_reader *reader, struct nacre_key **key);
+int nacre_key_write_private(const struct nacre_key *key, struct nacre_buffer *buffer);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
