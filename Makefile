@@ -48,8 +48,8 @@ NACRE_LDFLAGS := $(HARDENING_LINK) $(SANITIZER) -Wl,--as-needed
 # The library: all of common/, except the adapters over OpenSSL and nettle, which are a module that
 # the shared library loads on first use and that the static library contains.
 backend_sources := $(wildcard common/crypto/backend/*.c)
-loader_shared := common/crypto/backend_shared.c
-loader_static := common/crypto/backend_static.c
+loader_shared := $(wildcard common/crypto/backend_shared.c)
+loader_static := $(wildcard common/crypto/backend_static.c)
 library_sources := $(filter-out $(loader_shared) $(loader_static),$(wildcard common/*/*.c))
 
 library_objects := $(library_sources:%.c=$(BUILD)/obj/%.o)
