@@ -47,28 +47,50 @@ bool nacre_key_is_private(const struct nacre_key *key);
 bool nacre_key_is_certificate(const struct nacre_key *key);
 /* Same public key (certificates: compares the keys they certify). */
 bool nacre_key_equal(const struct nacre_key *a, const struct nacre_key *b);
-/* The type that a key format or signature algorithm name (as text) belongs to; NACRE_ERROR_
- * UNSUPPORTED if none. */
+/* The type that a key format or signature algorithm name (as text) belongs to;
+ * NACRE_ERROR_UNSUPPORTED if none. */
 int nacre_key_type_of_name(struct nacre_span name, enum nacre_key_type *type);
+/* A copy of the public part (with its certificate) alone. */
+int nacre_key_copy_public(const struct nacre_key *key, struct nacre_key **copy);
+/* The application ("ssh:") of a security key (PROTOCOL.u2f); empty for others. */
+struct nacre_span nacre_key_application(const struct nacre_key *key);
 
-/* Signature algorithms for a key in order of preference ("rsa-sha2-512,rsa-sha2-256"); static. */
+/* Signature algorithms for a key in order of preference ("rsa-sha2-512,rsa-sha2-256"); for a
+ * certificate the names of its certificate algorithms. Static storage. */
 const char *nacre_key_signature_algorithms(const struct nacre_key *key);
-/* All signature algorithms the library verifies by default, as a name-list; static. */
+/* All signature algorithms the library verifies by default, without those of certificates, as a
+ * name-list (that of server-sig-algs, RFC 8308); static. */
 const char *nacre_signature_algorithms_default(void);
-/* True when "algorithm" signs with keys of this blob's type ("rsa-sha2-512" with ssh-rsa). */
+/* True when "algorithm" signs with keys of this type ("rsa-sha2-512" with ssh-rsa). Names with
+ * -cert-v01@openssh.com fit certificates, the plain names fit keys and certificates. */
 bool nacre_signature_algorithm_fits(struct nacre_span algorithm, const struct nacre_key *key);
-/* Appends a signature blob over "data". "algorithm" NULL: the key's first. */
+/* Appends a signature blob over "data". "algorithm" NULL: the key's first; the name of a
+ * certificate algorithm means the plain one. NACRE_ERROR_STATE without a private part,
+ * NACRE_ERROR_UNSUPPORTED for a security key. */
 int nacre_key_sign(const struct nacre_key *key, const char *algorithm, struct nacre_span data,
     struct nacre_buffer *signature);
-/* Verifies a signature blob over "data"; its algorithm must be "algorithm" unless that is NULL. 0,
- * NACRE_ERROR_SIGNATURE or another error. */
+/* Verifies a signature blob over "data"; its algorithm must be "algorithm" (or the plain one of a
+ * certificate algorithm) unless that is NULL. 0, NACRE_ERROR_SIGNATURE or another error. With
+ * NULL, "ssh-rsa" (SHA-1) is refused: it is verified only when asked for by name. For security
+ * keys the user must have been present; see nacre_key_verify_details() for other policies. */
 int nacre_key_verify(const struct nacre_key *key, const char *algorithm,
     struct nacre_span signature, struct nacre_span data);
 
-/* Appends "SHA256:..." or "MD5:aa:bb..." (with "mark" NULL ... as ssh-keygen -l prints it). */
+enum { NACRE_SK_USER_PRESENT = 0x01, NACRE_SK_USER_VERIFIED = 0x04 };
+
+/* What a security key says in its signature (OpenSSH's PROTOCOL.u2f); zero for other keys. */
+struct nacre_signature_details {
+	uint8_t flags; /* NACRE_SK_... */
+	uint32_t counter;
+};
+/* As nacre_key_verify(), but any flags are taken and handed to the caller, who judges them. */
+int nacre_key_verify_details(const struct nacre_key *key, const char *algorithm,
+    struct nacre_span signature, struct nacre_span data, struct nacre_signature_details *details);
+
+/* Appends "SHA256:..." or "MD5:aa:bb...", as ssh-keygen -l prints it. */
 int nacre_key_fingerprint(
     const struct nacre_key *key, enum nacre_fingerprint_hash hash, struct nacre_buffer *text);
-/* Appends the randomart picture, lines separated by LF. */
+/* Appends the randomart picture as ssh-keygen -lv prints it, lines separated by LF. */
 int nacre_key_randomart(
     const struct nacre_key *key, enum nacre_fingerprint_hash hash, struct nacre_buffer *text);
 
@@ -80,6 +102,19 @@ int nacre_key_from_line(struct nacre_span line, struct nacre_key **key, struct n
 /* Appends "TYPE BASE64", and " COMMENT" if it is not NULL or empty; no newline. */
 int nacre_key_put_line(const struct nacre_key *key, const char *comment, struct nacre_buffer *text);
 
+/* RFC 4716 ("---- BEGIN SSH2 PUBLIC KEY ----"). *comment (may be NULL) is a string that the caller
+ * frees, or NULL. */
+int nacre_key_from_rfc4716(struct nacre_span file, struct nacre_key **key, char **comment);
+int
+nacre_key_put_rfc4716(const struct nacre_key *key, const char *comment, struct nacre_buffer *text);
+
+/* A public key in PEM: SubjectPublicKeyInfo ("BEGIN PUBLIC KEY", all plain types) or PKCS#1
+ * ("BEGIN RSA PUBLIC KEY", which NACRE_KEY_FILE_PEM writes for RSA). */
+int nacre_key_from_pem(struct nacre_span file, struct nacre_key **key);
+enum nacre_key_file_format { NACRE_KEY_FILE_OPENSSH, NACRE_KEY_FILE_PEM, NACRE_KEY_FILE_PKCS8 };
+int nacre_key_put_pem(
+    const struct nacre_key *key, enum nacre_key_file_format format, struct nacre_buffer *text);
+
 /*
  * A private key file's content: openssh-key-v1, PEM (RSA, EC) or PKCS#8, encrypted or not.
  * "passphrase" is an empty span for none; NACRE_ERROR_PASSPHRASE when it is needed or wrong.
@@ -90,8 +125,6 @@ int nacre_key_parse_private(
 /* The public half that an openssh-key-v1 file shows without its passphrase;
  * NACRE_ERROR_UNSUPPORTED for files that do not show one. */
 int nacre_key_parse_private_public(struct nacre_span file, struct nacre_key **key);
-
-enum nacre_key_file_format { NACRE_KEY_FILE_OPENSSH, NACRE_KEY_FILE_PEM, NACRE_KEY_FILE_PKCS8 };
 
 struct nacre_key_file_options {
 	enum nacre_key_file_format format;
@@ -105,9 +138,33 @@ int nacre_key_put_private(const struct nacre_key *key, const struct nacre_key_fi
     struct nacre_buffer *text);
 
 /* The private key encoding of the agent protocol and of openssh-key-v1: key type and numbers,
- * without comment. */
+ * without comment (for a certificate the certificate and the private numbers). Reading checks that
+ * the private part belongs to the public one. */
 int nacre_key_read_private(struct nacre_reader *reader, struct nacre_key **key);
 int nacre_key_write_private(const struct nacre_key *key, struct nacre_buffer *buffer);
+
+/*
+ * Files (key/key_file.c; everything above does no I/O).
+ *
+ * Reads a private key file. NACRE_ERROR_PERMISSION when it is ours and others may read it: then
+ * *mode (may be NULL) holds its permission bits for nacre_key_put_unprotected(). NACRE_ERROR_SYSTEM
+ * with errno, NACRE_ERROR_PASSPHRASE when one is needed or this one is wrong, NACRE_ERROR_FORMAT
+ * when it is no private key. *comment (may be NULL) is the caller's to free.
+ */
+int nacre_key_load_private(const char *path, struct nacre_span passphrase, struct nacre_key **key,
+    char **comment, unsigned *mode);
+/* The same for an open file: read once, its descriptor stays the caller's. */
+int nacre_key_load_private_fd(
+    int fd, struct nacre_span passphrase, struct nacre_key **key, char **comment, unsigned *mode);
+/* The text that OpenSSH's users know: "WARNING: UNPROTECTED PRIVATE KEY FILE!" and what follows,
+ * lines ended by LF. */
+void nacre_key_put_unprotected(const char *path, unsigned mode, struct nacre_buffer *text);
+/* The public key that belongs to "path": the file itself when it is a public key, else path.pub,
+ * else the public half that the private file shows. *comment as above. */
+int nacre_key_load_public(const char *path, struct nacre_key **key, char **comment);
+/* A whole file of at most "most" bytes, appended. NACRE_ERROR_SYSTEM with errno (EFBIG when it is
+ * longer). */
+int nacre_key_read_file(const char *path, size_t most, struct nacre_buffer *content);
 
 #ifdef __cplusplus
 }
