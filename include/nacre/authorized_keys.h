@@ -1,0 +1,108 @@
+/*
+ * Which user keys are believed: authorized_keys files, as the AUTHORIZED_KEYS FILE FORMAT section
+ * of sshd(8) describes them, and the checks of owner and mode that go with them (StrictModes).
+ */
+#ifndef NACRE_AUTHORIZED_KEYS_H
+#define NACRE_AUTHORIZED_KEYS_H
+
+#include <nacre/error.h>
+#include <nacre/key.h>
+#include <nacre/wire.h>
+
+#include <sys/types.h>
+#include <time.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Options of a line. All zero but the permits is what "restrict" makes; without options all
+ * permits are true. Start with NACRE_KEY_OPTIONS_INIT. */
+struct nacre_key_options {
+	bool permit_port_forwarding;
+	bool permit_agent_forwarding;
+	bool permit_x11_forwarding;
+	bool permit_pty;
+	bool permit_user_rc;
+	bool restricted; /* "restrict" was there */
+	bool cert_authority;
+	bool no_touch_required;
+	bool verify_required;
+	char *command;         /* forced, or NULL */
+	char *from;            /* pattern list, or NULL */
+	char *principals;      /* comma-separated, or NULL */
+	uint64_t valid_before; /* expiry-time: seconds since 1970 UTC; 0: none */
+	int tunnel;            /* -1: not given */
+	char **environment;    /* "NAME=VALUE", the first of a name wins */
+	size_t environment_count;
+	char **permit_open; /* "host:port" */
+	size_t permit_open_count;
+	char **permit_listen; /* "[host:]port" */
+	size_t permit_listen_count;
+};
+
+/* What a line without options permits. */
+void nacre_key_options_default(struct nacre_key_options *options);
+/* Frees what the options hold. */
+void nacre_key_options_free(struct nacre_key_options *options);
+/*
+ * Reads "option,option=..." as it stands before the key. Strict: an unknown or doubled option, an
+ * open quote or a bad value is NACRE_ERROR_FORMAT with the reason in *reason (static storage).
+ */
+int nacre_key_options_parse(
+    struct nacre_span text, struct nacre_key_options *options, const char **reason);
+/* Whether the options let a peer in now: from= (with its name and address) and expiry-time.
+ * NACRE_ERROR_REFUSED with the reason in *reason (static storage). "host" may equal "address". */
+int nacre_key_options_allow(const struct nacre_key_options *options, const char *host,
+    const char *address, time_t now, const char **reason);
+/* Merges the restrictions of a certificate's options into those of its authority's line: what
+ * either forbids is forbidden. NACRE_ERROR_REFUSED when the two force different commands. */
+int nacre_key_options_merge(struct nacre_key_options *options,
+    const struct nacre_key_options *certificate, const char **reason);
+
+struct nacre_authorized_key {
+	struct nacre_key_options options;
+	struct nacre_key *key;
+	unsigned line;
+	char *comment; /* or NULL */
+};
+
+/* One line (no newline): *authorized is filled; NACRE_ERROR_NOT_FOUND for blank lines and
+ * comments. *reason says why a line was refused (static storage). */
+int nacre_authorized_key_parse(
+    struct nacre_span line, struct nacre_authorized_key *authorized, const char **reason);
+void nacre_authorized_key_free(struct nacre_authorized_key *authorized);
+
+/*
+ * Looks for lines with "key" in the text of a file, beginning at *offset, which moves behind the
+ * line found, so that a caller goes on when a line's options refuse. "authority": looks for
+ * cert-authority lines with this key instead of plain lines. Lines longer than 64 KiB or refused
+ * are passed over; each adds "line N: reason" to "notes" (may be NULL). *line_number begins at 0. 0
+ * or NACRE_ERROR_NOT_FOUND.
+ */
+int nacre_authorized_keys_find(struct nacre_span text, size_t *offset, unsigned *line_number,
+    const struct nacre_key *key, bool authority, struct nacre_authorized_key *authorized,
+    struct nacre_buffer *notes);
+
+/* Reads a file of authorized keys, principals or CA keys: opened without following a FIFO or
+ * device, at most "limit" bytes (0: 8 MiB), checked with nacre_secure_path() for "owner" up to
+ * "home" if "strict". Reason in *message (a buffer, may be NULL). */
+int nacre_read_trusted_file(const char *path, const char *home, uid_t owner, bool strict,
+    size_t limit, struct nacre_buffer *text, struct nacre_buffer *message);
+
+/*
+ * StrictModes: the file and each directory above it up to and including "home" (NULL: up to "/")
+ * belongs to "owner" or root and is writable by nobody else. "fd" is the opened file. 0 or
+ * NACRE_ERROR_PERMISSION with a message like OpenSSH's.
+ */
+int nacre_secure_path(
+    int fd, const char *path, const char *home, uid_t owner, struct nacre_buffer *message);
+
+/* One line of an AuthorizedPrincipalsFile: "[options] principal"; *name points into the line. */
+int nacre_authorized_principal_parse(struct nacre_span line, struct nacre_key_options *options,
+    struct nacre_span *name, const char **reason);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,113 @@
+/*
+ * Which host keys are believed: known_hosts files, as the SSH_KNOWN_HOSTS FILE FORMAT section of
+ * sshd(8) describes them, and their upkeep (ssh-keygen -F, -H, -R).
+ */
+#ifndef NACRE_KNOWN_HOSTS_H
+#define NACRE_KNOWN_HOSTS_H
+
+#include <nacre/error.h>
+#include <nacre/key.h>
+#include <nacre/wire.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum nacre_known_host_marker {
+	NACRE_KNOWN_HOST_PLAIN,
+	NACRE_KNOWN_HOST_AUTHORITY, /* @cert-authority */
+	NACRE_KNOWN_HOST_REVOKED    /* @revoked */
+};
+
+/* A line that names the host. */
+struct nacre_known_host {
+	enum nacre_known_host_marker marker;
+	struct nacre_key *key; /* NULL when the line's key type is not one we have */
+	char *key_format;      /* "ssh-ed25519" ... as on the line */
+	char *file;
+	unsigned line;
+	char *comment; /* or NULL */
+	bool hashed;
+	bool by_address; /* found by the address, not by the name */
+};
+
+/* All lines found, in the order of the files. */
+struct nacre_known_hosts {
+	struct nacre_known_host *hosts;
+	size_t count;
+	char *name; /* what was looked up: "host" or "[host]:port" */
+};
+
+/* "host", or "[host]:port" when the port is not 22; lower case. The caller frees it. NULL: memory.
+ */
+char *nacre_known_hosts_name(const char *host, int port);
+
+int nacre_known_hosts_new(struct nacre_known_hosts **known);
+void nacre_known_hosts_free(struct nacre_known_hosts *known);
+
+/*
+ * Adds the lines of "file" that name "name" (see nacre_known_hosts_name()) or, when "address" is
+ * not NULL, the address (in the same form). A file that does not exist holds nothing. Lines that
+ * cannot be read are passed over. 0 or NACRE_ERROR_SYSTEM, NACRE_ERROR_MEMORY.
+ */
+int nacre_known_hosts_load(
+    struct nacre_known_hosts *known, const char *file, const char *name, const char *address);
+/* The same from text (the output of KnownHostsCommand); "file" names it in results. */
+int nacre_known_hosts_load_text(struct nacre_known_hosts *known, struct nacre_span text,
+    const char *file, const char *name, const char *address);
+
+enum nacre_host_verdict {
+	NACRE_HOST_OK,      /* this key is on a line; for a certificate: its authority is */
+	NACRE_HOST_NEW,     /* no line with a key of this type */
+	NACRE_HOST_CHANGED, /* lines with other keys only, one of them of the same type */
+	NACRE_HOST_REVOKED  /* the key, or a certificate's authority, is marked @revoked */
+};
+
+/* What the lines say about "key" (or the certificate's authority, whose plain key is given in
+ * "authority"; NULL for a plain key). *found (may be NULL): the line that decides, or NULL. Lines
+ * found by address count when "by_address" is true, the others when it is false. */
+enum nacre_host_verdict
+nacre_known_hosts_check(const struct nacre_known_hosts *known, const struct nacre_key *key,
+    const struct nacre_key *authority, bool by_address, const struct nacre_known_host **found);
+/* True when plain keys of this format ("ssh-ed25519"; empty: any) are known for the host's name. */
+bool nacre_known_hosts_has(const struct nacre_known_hosts *known, struct nacre_span key_format);
+/* True when a @cert-authority line names the host. */
+bool nacre_known_hosts_has_authority(const struct nacre_known_hosts *known);
+
+/*
+ * Appends a line for "names" ("host" or "host,address", in the form of nacre_known_hosts_name())
+ * with "key" to the file; with "hash" one line a name with the name hashed. Makes the file (mode
+ * 0600) and its directory (0700) if need be and begins on a line of its own. NACRE_ERROR_SYSTEM
+ * with errno.
+ */
+int nacre_known_hosts_append(
+    const char *file, const char *names, const struct nacre_key *key, bool hash);
+
+/* One change of a key set (UpdateHostKeys): removes the lines of "name" whose key is in "drop" and
+ * appends "add". Atomic; keeps the old file's mode. */
+int nacre_known_hosts_replace(const char *file, const char *name, struct nacre_key *const *drop,
+    size_t drop_count, struct nacre_key *const *add, size_t add_count, bool hash);
+
+/*
+ * ssh-keygen -F, -R, -H. They append what OpenSSH prints to "out" (standard output) and "messages"
+ * (standard error). FIND: 0, or NACRE_ERROR_NOT_FOUND. The file is rewritten atomically, the old
+ * one kept as FILE.old.
+ */
+struct nacre_known_hosts_job {
+	const char *file;
+	const char *name;  /* as given by the user: "host" or "[host]:port" */
+	bool hash;         /* FIND: print found names hashed */
+	bool fingerprints; /* FIND: print fingerprints (-l) */
+	enum nacre_fingerprint_hash fingerprint_hash;
+};
+int nacre_known_hosts_find(const struct nacre_known_hosts_job *job, struct nacre_buffer *out,
+    struct nacre_buffer *messages);
+int nacre_known_hosts_remove(const struct nacre_known_hosts_job *job, struct nacre_buffer *out,
+    struct nacre_buffer *messages);
+int nacre_known_hosts_hash(const struct nacre_known_hosts_job *job, struct nacre_buffer *out,
+    struct nacre_buffer *messages);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
