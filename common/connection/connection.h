@@ -12,7 +12,8 @@ int connection_new(struct transport *transport, const struct nacre_session_optio
     struct connection **connection);
 void connection_free(struct connection *connection);
 
-/* Handles a message: 1 when *event is filled, 0 when not, or an error after transport_fail(). */
+/* Handles a message (never called before authentication is done): 1 when *event is filled, 0 when
+ * not, or an error after transport_fail(). */
 int connection_message(struct connection *connection, uint8_t message, struct nacre_reader *payload,
     struct nacre_event *event);
 /* What must happen before the receive buffer is reused: unread channel data is kept aside. Called
@@ -21,6 +22,9 @@ void connection_settle(struct connection *connection);
 /* Events without a message (WRITABLE, EOF after the data was read, CLOSED, window adjustments that
  * are due): 1 when *event is filled. */
 int connection_pending(struct connection *connection, struct nacre_event *event);
+/* True when there is no channel. */
 bool connection_idle(const struct connection *connection);
+/* Bytes of channel data that are kept for the program, all channels together. */
+size_t connection_unread(const struct connection *connection);
 
 #endif

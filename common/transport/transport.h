@@ -36,8 +36,9 @@ struct nacre_buffer *transport_begin(struct transport *transport, uint8_t messag
 int transport_end(struct transport *transport);
 
 /*
- * Sending bulk data without a copy. room returns where "prefix" bytes of message header (type byte
- * included) and then up to *length bytes of data go, contiguous, in the packet under construction;
+ * Sending bulk data without a copy. *length is, in: how many bytes of data are wanted at most; out:
+ * how many there is room for. room returns where "prefix" bytes of message header (type byte
+ * included) and then those bytes of data go, contiguous, in the packet under construction;
  * NULL when a key exchange is under way, compression is on (then use begin/end), or the unsent
  * output has reached its bound. commit sends the message of "length" bytes in all (prefix
  * included); 0 gives it up.
@@ -60,7 +61,8 @@ void transport_log(struct transport *transport, enum nacre_log_level level, cons
 /* Answers the message just received with SSH_MSG_UNIMPLEMENTED. */
 void transport_unimplemented(struct transport *transport);
 
-/* Session identifier; whether keys are in force; whether the peer's side encrypts. */
+/* Session identifier: empty until it is known. transport_encrypted(): what we send from now on
+ * leaves (if need be behind our NEWKEYS) through a cipher, and what came last came so. */
 struct nacre_span transport_session_identifier(const struct transport *transport);
 bool transport_encrypted(const struct transport *transport);
 /* The server's host key of the first exchange, for publickey-hostbound-v00. */

@@ -13,20 +13,51 @@ void userauth_free(struct userauth *userauth);
 
 /* True once authentication has succeeded. */
 bool userauth_done(const struct userauth *userauth);
-/* A service request of the client (message 5; server side) or its acceptance (message 6; client
- * side) arrived. */
+/* The session was authenticated in another process (import). */
+void userauth_set_done(struct userauth *userauth);
+/* A service request of the client (message 5; server side: it is answered here) or its acceptance
+ * (message 6; client side: the session makes the SERVICE_ACCEPTED event) arrived. 0 or an error
+ * after transport_fail(). */
 int userauth_service_request(struct userauth *userauth, struct nacre_span service);
 int userauth_service_accept(struct userauth *userauth, struct nacre_span service);
-/* True while a question is unanswered, so that no further message may be read. */
+/* True while no further message may be read: a server's question is unanswered, or AUTHENTICATED
+ * waits in userauth_pending(). */
 bool userauth_blocked(const struct userauth *userauth);
 /* Handles a message: 1 when *event is filled, 0 when there is nothing to tell, or an error after
- * transport_fail(). */
+ * transport_fail(). Spans of the event live in the payload or here. */
 int userauth_message(struct userauth *userauth, uint8_t message, struct nacre_reader *payload,
     struct nacre_event *event);
-/* Events that come without a message (signatures to ask for once the session identifier is known):
- * 1 when *event is filled. Called when the transport is idle, too. */
+/*
+ * Events that come without a message (signatures to ask for once the session identifier is known,
+ * AUTHENTICATED): 1 when *event is filled, 0, or an error after transport_fail(). To be called
+ * when userauth_blocked(), and otherwise only when the transport is idle: an EXT_INFO that is
+ * already there decides how requests are signed. Calls made by the program may make more pending,
+ * so it is called anew in every nacre_session_next_event().
+ */
 int userauth_pending(struct userauth *userauth, struct nacre_event *event);
-/* The program's answer to a SIGN event that userauth_pending() gave. */
+/* The program's answer to the oldest SIGN event that userauth_pending() gave. */
 int userauth_signature(struct userauth *userauth, struct nacre_span signature);
+
+/* The calls of a client: see nacre_auth_...() of <nacre/session.h>. */
+int userauth_client_user(struct userauth *userauth, const char *user);
+int userauth_client_none(struct userauth *userauth, uint32_t *request);
+/* "sign": a signed request; else a query. */
+int userauth_client_publickey(struct userauth *userauth, bool sign, const char *algorithm,
+    struct nacre_span blob, uint32_t *request);
+int userauth_client_password(
+    struct userauth *userauth, const char *password, const char *new_password, uint32_t *request);
+int userauth_client_keyboard_interactive(
+    struct userauth *userauth, const char *devices, uint32_t *request);
+int userauth_client_respond(
+    struct userauth *userauth, const struct nacre_span *responses, size_t count);
+
+/* The answers of a server. */
+int userauth_server_accept(struct userauth *userauth);
+int userauth_server_reject(struct userauth *userauth, const char *methods, bool partial_success);
+int userauth_server_publickey_ok(struct userauth *userauth);
+int userauth_server_change_password(struct userauth *userauth, const char *prompt);
+int userauth_server_ask(struct userauth *userauth, const char *name, const char *instruction,
+    const struct nacre_auth_prompt *prompts, size_t count);
+int userauth_server_banner(struct userauth *userauth, struct nacre_span text);
 
 #endif
