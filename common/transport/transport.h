@@ -14,13 +14,35 @@ int transport_new(
     const struct nacre_session_options *options, uint64_t now, struct transport **transport);
 void transport_free(struct transport *transport);
 
+/* The caller's loop: see nacre_session_input_room() and the calls behind it. */
+uint8_t *transport_input_room(struct transport *transport, size_t *length);
+void transport_received(struct transport *transport, size_t length, uint64_t now);
+struct nacre_span transport_output(const struct transport *transport);
+void transport_sent(struct transport *transport, size_t length);
+uint64_t transport_deadline(const struct transport *transport);
+
+/* What <nacre/session.h> says of the calls of these names. */
+void transport_algorithms(
+    const struct transport *transport, struct nacre_session_algorithms *algorithms);
+struct nacre_span transport_peer_kex_algorithms(const struct transport *transport);
+struct nacre_span transport_peer_host_key_algorithms(const struct transport *transport);
+void transport_traffic(const struct transport *transport, uint64_t *sent, uint64_t *received);
+int transport_trust_host_key(struct transport *transport, bool trusted);
+int transport_signature(struct transport *transport, struct nacre_span signature);
+int transport_rekey(struct transport *transport);
+int transport_ignore(struct transport *transport, struct nacre_span data);
+int transport_debug(struct transport *transport, bool always_display, const char *text);
+int transport_ping(struct transport *transport, struct nacre_span data);
+int transport_disconnect(
+    struct transport *transport, enum nacre_disconnect_reason reason, const char *text);
+
 enum nacre_role transport_role(const struct transport *transport);
 /* The time of the newest call from outside, milliseconds. */
 uint64_t transport_now(const struct transport *transport);
 
 /*
  * The next thing that happened. TRANSPORT_MESSAGE: *message is the type of a message for the layers
- * above (50 to 127) and *payload what follows the type byte, valid until the next call.
+ * above (5, 6 and 50 to 127) and *payload what follows the type byte, valid until the next call.
  * TRANSPORT_EVENT: *event is filled. TRANSPORT_IDLE: more input, time or an answer is needed.
  */
 enum transport_next { TRANSPORT_IDLE, TRANSPORT_EVENT, TRANSPORT_MESSAGE };
@@ -61,6 +83,9 @@ void transport_log(struct transport *transport, enum nacre_log_level level, cons
 /* Answers the message just received with SSH_MSG_UNIMPLEMENTED. */
 void transport_unimplemented(struct transport *transport);
 
+/* True once the first key exchange is complete in both directions: what the upper layers want to
+ * say leaves now, and what the peer said with its NEWKEYS has been read. */
+bool transport_established(const struct transport *transport);
 /* Session identifier: empty until it is known. transport_encrypted(): what we send from now on
  * leaves (if need be behind our NEWKEYS) through a cipher, and what came last came so. */
 struct nacre_span transport_session_identifier(const struct transport *transport);
@@ -75,9 +100,11 @@ bool transport_peer_extension(
 int transport_authenticated(struct transport *transport);
 /* Smallest round trip seen, milliseconds; UINT32_MAX if none. */
 uint32_t transport_round_trip(const struct transport *transport);
-/* Asks upper layers: may this payload still be processed now? Asks for a signature through the
- * common queue of NACRE_EVENT_SIGN answers: see nacre_session_signature(). */
+/* While "held", no further packet is read from the input; events go on. */
+void transport_hold(struct transport *transport, bool held);
 
+/* Moving to another process: see nacre_session_export(). Refused during a key exchange
+ * (NACRE_ERROR_STATE: again after KEYS_EXCHANGED). */
 int transport_export(struct transport *transport, struct nacre_buffer *state);
 int transport_import(const struct nacre_session_options *options, struct nacre_reader *state,
     uint64_t now, struct transport **transport);

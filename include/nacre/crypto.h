@@ -30,6 +30,16 @@ enum nacre_algorithm_list {
 const char *nacre_algorithms(enum nacre_algorithm_list list);
 const char *nacre_algorithms_default(enum nacre_algorithm_list list, bool server);
 
+/*
+ * Makes a list from what a user wrote (Ciphers, MACs, KexAlgorithms, HostKeyAlgorithms, ...): names
+ * and patterns with * and ?, or behind "+" added to the end of the default, behind "-" removed from
+ * it, behind "^" put to its front. Appends the list to *assembled; where a list of its own or one
+ * behind "+" or "^" has a name that we do not know, returns NACRE_ERROR_UNSUPPORTED with *unknown
+ * (may be NULL) being that name within "text". NACRE_ERROR_FORMAT when nothing is left.
+ */
+int nacre_algorithms_assemble(enum nacre_algorithm_list list, bool server, struct nacre_span text,
+    struct nacre_buffer *assembled, struct nacre_span *unknown);
+
 /* Loads the cryptographic module now, before the process loses access to files. "use" also runs
  * its one-time initialisation. 0 or NACRE_ERROR_LIBRARY. */
 int nacre_crypto_preload(bool use);

@@ -87,7 +87,8 @@ struct nacre_session_options {
 	const char *macs_client_to_server, *macs_server_to_client;
 	const char *compression; /* "none,zlib@openssh.com", ... */
 	/* Client: send the first key-exchange message of our first algorithms at once (RFC 4253
-	 * section 7: first_kex_packet_follows). */
+	 * section 7: first_kex_packet_follows). It saves a round trip when the first names of both
+	 * kex_algorithms and host_key_algorithms are the first ones of the server, too. */
 	bool guess;
 	/* Server: public key blobs of the host keys, and for each whether ... is derived from
 	 * host_key_algorithms; signatures are asked for by NACRE_EVENT_SIGN. */
@@ -382,9 +383,10 @@ int nacre_session_disconnect(
 uint32_t nacre_session_round_trip(const struct nacre_session *session);
 
 /*
- * Moves a session between processes. Export is legal once AUTHENTICATED was taken and before any
- * channel exists, and leaves the session unusable but for nacre_session_free(). The bytes hold
- * keys: keep them in memory only, wipe them. Import continues exactly there, unread input and
+ * Moves a session between processes. Export is legal once AUTHENTICATED was taken, before any
+ * channel exists and while no key exchange runs (else NACRE_ERROR_STATE; after the next
+ * KEYS_EXCHANGED it is), and leaves the session unusable but for nacre_session_free(). The bytes
+ * hold keys: keep them in memory only, wipe them. Import continues exactly there, unread input and
  * unsent output included. "options" as for nacre_session_new(), its algorithm lists are used for
  * later key exchanges.
  */
