@@ -1,0 +1,86 @@
+/*
+ * Copying of files and trees between this machine and an SFTP server, or between two servers, with
+ * many files and many blocks of each under way at once. Work on the local file system is done
+ * here, work on connections by the caller, who moves bytes between this and the channels.
+ * Memory is bounded whatever the tree.
+ */
+#ifndef NACRE_TRANSFER_H
+#define NACRE_TRANSFER_H
+
+#include <nacre/sftp_client.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct nacre_transfer;
+
+enum nacre_transfer_side { NACRE_TRANSFER_SOURCE = 0, NACRE_TRANSFER_TARGET = 1 };
+
+struct nacre_transfer_options {
+	/* The two ends: NULL is the local file system. Not both; they may be two connections to one
+	 * server. Borrowed; nothing else may use them meanwhile. */
+	struct nacre_sftp *source, *target;
+	const char *target_path;  /* where to; "~" is expanded by the server */
+	bool target_is_directory; /* it must be one (several sources) */
+	bool recursive;           /* directories too; else they are errors */
+	bool preserve;            /* times and all mode bits */
+	uint64_t rate;            /* bytes per second at most; 0: no bound */
+	uint32_t requests;        /* most READs and WRITEs at once; 0: as the path carries */
+	uint32_t block;           /* bytes of one READ or WRITE; 0: what the server takes */
+};
+
+int
+nacre_transfer_new(const struct nacre_transfer_options *options, struct nacre_transfer **transfer);
+void nacre_transfer_free(struct nacre_transfer *transfer);
+/* Adds a source; its last component is the name in a target directory. Remote paths may hold
+ * glob(7) patterns and begin with "~". All before the first nacre_transfer_output(). */
+int nacre_transfer_add(struct nacre_transfer *transfer, const char *path);
+
+/* Fills "room" with bytes for that side's channel; returns how many. 0: nothing until something is
+ * received (or the deadline). */
+size_t nacre_transfer_output(struct nacre_transfer *transfer, enum nacre_transfer_side side,
+    uint8_t *room, size_t length, uint64_t now);
+/* Takes all of the received bytes. 0, or a negative error after which nothing goes on; the message
+ * is an event. */
+int nacre_transfer_receive(struct nacre_transfer *transfer, enum nacre_transfer_side side,
+    struct nacre_span bytes, uint64_t now);
+/* False while so much waits to be written to the other side that the caller must not read. */
+bool
+nacre_transfer_wants_input(const struct nacre_transfer *transfer, enum nacre_transfer_side side);
+/* When nacre_transfer_output() may give more though nothing came; UINT64_MAX: not. */
+uint64_t nacre_transfer_deadline(const struct nacre_transfer *transfer);
+/* True when all is done; the channels may be closed. */
+bool nacre_transfer_finished(const struct nacre_transfer *transfer);
+
+enum nacre_transfer_event_kind {
+	NACRE_TRANSFER_BEGUN = 1, /* a file's copying begins: name, size */
+	NACRE_TRANSFER_DONE,      /* it is complete (ok) or was given up */
+	NACRE_TRANSFER_ERROR,     /* text: a line for the user, without "scp: " */
+	NACRE_TRANSFER_NOTE       /* text: a line for verbose mode */
+};
+
+struct nacre_transfer_event {
+	enum nacre_transfer_event_kind kind;
+	const char *text;      /* or the name; until the next call */
+	uint64_t file;         /* number of the file, from 1 in order of creation */
+	uint64_t size, copied; /* bytes */
+	bool ok;
+};
+bool nacre_transfer_next_event(struct nacre_transfer *transfer, struct nacre_transfer_event *event);
+
+struct nacre_transfer_progress {
+	uint64_t files_found, files_done, files_failed;
+	uint64_t bytes_found, bytes_done;
+	/* The oldest file that is under way. */
+	uint64_t file, file_size, file_copied;
+};
+void nacre_transfer_progress(
+    const struct nacre_transfer *transfer, struct nacre_transfer_progress *progress);
+/* Number of errors reported so far: the exit status is 0 only without any. */
+uint64_t nacre_transfer_errors(const struct nacre_transfer *transfer);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
