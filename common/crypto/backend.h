@@ -6,13 +6,111 @@
  * static library contains them directly.
  *
  * A process that is going to be confined calls nacre_crypto_preload() first.
+ *
+ * The module sees of the library only what it exports (nacre_...); the files in backend/ therefore
+ * call no internal function.
  */
 #ifndef CRYPTO_BACKEND_H
 #define CRYPTO_BACKEND_H
 
-struct backend;
+#include <nacre/error.h>
+#include <nacre/wire.h>
+
+/* A cipher in OpenSSL: AES in its modes, 3DES, ChaCha20 and Poly1305. */
+struct backend_cipher;
+
+struct backend_ciphers {
+	/* "name" is OpenSSL's ("AES-128-GCM"). iv (NULL for GCM) is copied. NULL on failure. */
+	struct backend_cipher *(*create)(
+	    const char *name, bool encrypt, const uint8_t *key, const uint8_t *iv);
+	void (*destroy)(struct backend_cipher *cipher);
+	/* En- or decrypts in place: CBC and CTR. */
+	int (*crypt)(struct backend_cipher *cipher, uint8_t *data, size_t length);
+	/* GCM with a 12-byte IV: the first "clear" bytes of "data" are only authenticated, the
+	 * others en- or decrypted in place; the 16-byte tag stands behind them. */
+	int (*seal)(struct backend_cipher *cipher, const uint8_t *iv, uint8_t *data, size_t length,
+	    size_t clear);
+	int (*open)(struct backend_cipher *cipher, const uint8_t *iv, uint8_t *data, size_t length,
+	    size_t clear);
+
+	/* ChaCha20 as in libsodium's crypto_stream_chacha20_xor_ic(), a context for one key. */
+	struct backend_cipher *(*chacha20_create)(const uint8_t *key);
+	int (*chacha20_xor)(struct backend_cipher *cipher, const uint8_t nonce[8], uint64_t counter,
+	    uint8_t *data, size_t length);
+	/* Poly1305 of "data"; the context is one of chacha20_create(). */
+	int (*poly1305)(struct backend_cipher *cipher, const uint8_t key[32], const uint8_t *data,
+	    size_t length, uint8_t tag[16]);
+};
+
+struct backend_hashes {
+	/* Digest of the concatenation; "name" is OpenSSL's ("MD5"). */
+	int (*digest)(
+	    const char *name, const struct nacre_span *spans, size_t count, uint8_t *digest);
+};
+
+/* A keyed MAC: HMAC in OpenSSL or UMAC in nettle. */
+struct backend_mac;
+
+struct backend_macs {
+	/* "name" is that of a hash for HMAC ("SHA256"), "UMAC-64" or "UMAC-128". NULL on failure.
+	 */
+	struct backend_mac *(*create)(const char *name, const uint8_t *key, size_t key_length);
+	void (*destroy)(struct backend_mac *mac);
+	/* HMAC covers the 32-bit sequence number and the data; UMAC has it as its nonce. */
+	int (*compute)(
+	    struct backend_mac *mac, uint32_t sequence, struct nacre_span data, uint8_t *tag);
+};
+
+struct backend_agreements {
+	/* ECDH on the curve with that NIST name ("P-256"). "scalar" is a random value of the
+	 * field's size, big-endian, and is reduced into 1..n-1. Points are uncompressed. */
+	int (*ecdh_public)(const char *curve, const uint8_t *scalar, size_t scalar_length,
+	    struct nacre_buffer *point);
+	/* Validates the peer's point; appends the x coordinate, in the field's size. */
+	int (*ecdh_shared)(const char *curve, const uint8_t *scalar, size_t scalar_length,
+	    struct nacre_span peer, struct nacre_buffer *secret);
+	/* base ^ exponent mod modulus, in time independent of the values; magnitudes. The result
+	 * has the modulus' length. */
+	int (*power)(struct nacre_span base, struct nacre_span exponent, struct nacre_span modulus,
+	    struct nacre_buffer *result);
+};
+
+/* ML-KEM-768 in an OpenSSL that has it. */
+struct backend_mlkem {
+	/* Sizes as in mlkem768.h; "seed" is 64 bytes, "random" 32. */
+	int (*encapsulate)(
+	    const uint8_t *public, const uint8_t *random, uint8_t *ciphertext, uint8_t *secret);
+	int (*decapsulate)(const uint8_t *seed, const uint8_t *ciphertext, uint8_t *secret);
+};
+
+struct backend_keys; /* see backend_keys.h */
+
+struct backend {
+	const char *version; /* of Nacre; another one's module is not used */
+	/* Initialises the libraries underneath; called once, before anything else. */
+	int (*initialise)(void);
+	const struct backend_ciphers *ciphers;
+	const struct backend_hashes *hashes;
+	const struct backend_macs *macs;
+	const struct backend_agreements *agreements;
+	const struct backend_mlkem *mlkem; /* NULL when this OpenSSL has none */
+	const struct backend_keys *keys;
+};
 
 /* The backend, loaded now if need be; NULL when it cannot be loaded (NACRE_ERROR_LIBRARY). */
 const struct backend *backend_get(void);
+/* The backend if it is loaded and initialised already; never loads it. */
+const struct backend *backend_loaded(void);
+
+/* Private to backend*.c: the module's table, NULL when there is no module. Called once. */
+const struct backend *backend_load(void);
+/* The table itself, the module's only symbol. */
+extern const struct backend nacre_crypto_backend;
+
+/* The sub-tables, one file each in backend/. */
+extern const struct backend_ciphers backend_ciphers;
+extern const struct backend_hashes backend_hashes;
+extern const struct backend_macs backend_macs;
+extern const struct backend_agreements backend_agreements;
 
 #endif

@@ -21,6 +21,7 @@ struct cipher_algorithm {
 	/* Bytes after which RFC 4344 section 3 and the birthday bound want new keys. */
 	uint64_t rekey_bytes;
 	const struct cipher_functions *functions; /* private to crypto/ */
+	const char *backend_name;                 /* OpenSSL's name for it */
 };
 
 /* The row for a name, or NULL. */
@@ -44,6 +45,13 @@ int cipher_packet_length(
     struct cipher *cipher, uint32_t sequence, const uint8_t *bytes, uint32_t *packet_length);
 /* Authenticates, then decrypts in place. NACRE_ERROR_INTEGRITY when the tag is wrong. */
 int cipher_open(struct cipher *cipher, uint32_t sequence, uint8_t *packet, size_t length);
+
+/*
+ * AEAD ciphers outside of packets (key files, where the sequence number is 0 and nothing is
+ * associated data): "length" bytes are en- or decrypted in place, the tag stands behind them.
+ */
+int cipher_seal_data(struct cipher *cipher, uint8_t *data, size_t length);
+int cipher_open_data(struct cipher *cipher, uint8_t *data, size_t length);
 
 /* Other ciphers: en- or decrypts "length" bytes (a multiple of block_length) in place. */
 int cipher_crypt(struct cipher *cipher, uint8_t *data, size_t length);

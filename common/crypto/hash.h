@@ -1,5 +1,5 @@
 /*
- * Hash functions as a table. SHA-256 and SHA-512 come from libsodium; the others from the backend
+ * Hash functions as a table. SHA-2 comes from libsodium, SHA-1 is our own; MD5 is the backend's
  * (see backend.h), which is loaded on first use.
  */
 #ifndef CRYPTO_HASH_H
@@ -14,6 +14,7 @@ struct hash_algorithm {
 	const char *name; /* "SHA256" */
 	size_t length;    /* bytes of the digest */
 	size_t block_length;
+	const struct hash_functions *functions; /* private to crypto/ */
 };
 
 extern const struct hash_algorithm hash_md5, hash_sha1, hash_sha256, hash_sha384, hash_sha512;

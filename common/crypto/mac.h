@@ -17,7 +17,7 @@ struct mac_algorithm {
 	size_t tag_length;
 	bool encrypt_then_mac;
 	bool by_default;
-	const struct mac_functions *functions; /* private to crypto/ */
+	const char *backend_name; /* its name in the backend */
 };
 
 const struct mac_algorithm *mac_find(struct nacre_span name);

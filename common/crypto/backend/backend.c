@@ -1,0 +1,29 @@
+/* The table of the module, and the initialisation of OpenSSL. */
+#include <crypto/backend.h>
+#include <crypto/backend_keys.h>
+
+#include <openssl/crypto.h>
+
+/*
+ * No configuration file is read, no error strings are loaded and nothing is registered to run at
+ * exit: that makes it cheap, and possible in a process without files.
+ */
+static int
+initialise(void)
+{
+	uint64_t options = OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_LOAD_CRYPTO_STRINGS |
+			   OPENSSL_INIT_NO_ADD_ALL_CIPHERS | OPENSSL_INIT_NO_ADD_ALL_DIGESTS |
+			   OPENSSL_INIT_NO_ATEXIT;
+
+	return OPENSSL_init_crypto(options, NULL) == 1 ? 0 : NACRE_ERROR_LIBRARY;
+}
+
+const struct backend nacre_crypto_backend = {
+    .version = NACRE_VERSION,
+    .initialise = initialise,
+    .ciphers = &backend_ciphers,
+    .hashes = &backend_hashes,
+    .macs = &backend_macs,
+    .agreements = &backend_agreements,
+    .keys = &backend_keys,
+};

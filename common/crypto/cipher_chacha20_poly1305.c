@@ -1,0 +1,145 @@
+/*
+ * chacha20-poly1305@openssh.com, as OpenSSH's PROTOCOL.chacha20poly1305 describes it: two keys, the
+ * packet length encrypted with the second one, the sequence number as a 64-bit nonce.
+ *
+ * libsodium needs nothing to be loaded and serves the start of every connection; a connection that
+ * moves much data changes to OpenSSL's code, which is several times faster.
+ */
+#include <crypto/cipher_functions.h>
+#include <crypto/random.h>
+
+#include <sodium.h>
+#include <string.h>
+
+/* Loading the backend takes as long as libsodium takes for about this much. */
+#define SWITCH_BYTES ((uint64_t)4 * 1024 * 1024)
+/* A packet up to this size is encrypted in one run with the block that gives Poly1305's key. */
+#define SMALL_BYTES 448
+#define BLOCK_BYTES 64
+
+static int
+chacha_start(struct cipher *cipher)
+{
+	(void)cipher;
+	sodium_ready();
+	return 0;
+}
+
+/* Changes to the backend once it pays. */
+static void
+chacha_account(struct cipher *cipher, size_t length)
+{
+	const struct backend *backend;
+
+	cipher->processed += length;
+	if (cipher->processed < SWITCH_BYTES || cipher->settled)
+		return;
+	cipher->settled = true;
+	if ((backend = backend_get()) == NULL)
+		return;
+	if ((cipher->context = backend->ciphers->chacha20_create(cipher->key)) != NULL)
+		cipher->backend = backend;
+}
+
+static void
+nonce_of(uint32_t sequence, uint8_t nonce[8])
+{
+	memset(nonce, 0, 4);
+	nonce[4] = (uint8_t)(sequence >> 24);
+	nonce[5] = (uint8_t)(sequence >> 16);
+	nonce[6] = (uint8_t)(sequence >> 8);
+	nonce[7] = (uint8_t)sequence;
+}
+
+/* The packet length: the second key, block 0. */
+static void
+length_xor(struct cipher *cipher, uint32_t sequence, uint8_t bytes[4])
+{
+	uint8_t nonce[8];
+
+	nonce_of(sequence, nonce);
+	crypto_stream_chacha20_xor(bytes, bytes, 4, nonce, cipher->key + 32);
+}
+
+static int
+payload_xor(struct cipher *cipher, const uint8_t nonce[8], uint8_t *data, size_t length)
+{
+	if (cipher->backend != NULL)
+		return cipher->backend->ciphers->chacha20_xor(
+		    cipher->context, nonce, 1, data, length);
+	crypto_stream_chacha20_xor_ic(data, data, length, nonce, 1, cipher->key);
+	return 0;
+}
+
+static int
+tag_compute(struct cipher *cipher, const uint8_t key[32], const uint8_t *data, size_t length,
+    uint8_t tag[CIPHER_TAG_MAX])
+{
+	if (cipher->backend != NULL)
+		return cipher->backend->ciphers->poly1305(cipher->context, key, data, length, tag);
+	crypto_onetimeauth_poly1305(tag, data, length, key);
+	return 0;
+}
+
+/* One run over the block of Poly1305's key and the payload behind it. */
+static void
+small_seal(
+    struct cipher *cipher, const uint8_t nonce[8], uint8_t *data, size_t length, size_t clear)
+{
+	uint8_t run[BLOCK_BYTES + SMALL_BYTES] = {0};
+	size_t payload = length - clear;
+
+	memcpy(run + BLOCK_BYTES, data + clear, payload);
+	crypto_stream_chacha20_xor(run, run, BLOCK_BYTES + payload, nonce, cipher->key);
+	memcpy(data + clear, run + BLOCK_BYTES, payload);
+	crypto_onetimeauth_poly1305(data + length, data, length, run);
+	sodium_memzero(run, BLOCK_BYTES);
+}
+
+static int
+chacha_seal(struct cipher *cipher, uint32_t sequence, uint8_t *data, size_t length, size_t clear)
+{
+	uint8_t nonce[8], key[32];
+	int result;
+
+	nonce_of(sequence, nonce);
+	if (clear > 0)
+		length_xor(cipher, sequence, data);
+	if (length - clear <= SMALL_BYTES) {
+		small_seal(cipher, nonce, data, length, clear);
+		return 0;
+	}
+	chacha_account(cipher, length);
+	crypto_stream_chacha20(key, sizeof key, nonce, cipher->key);
+	if ((result = payload_xor(cipher, nonce, data + clear, length - clear)) == 0)
+		result = tag_compute(cipher, key, data, length, data + length);
+	sodium_memzero(key, sizeof key);
+	return result;
+}
+
+static int
+chacha_open(struct cipher *cipher, uint32_t sequence, uint8_t *data, size_t length, size_t clear)
+{
+	uint8_t nonce[8], key[32], tag[CIPHER_TAG_MAX];
+	int result;
+
+	nonce_of(sequence, nonce);
+	chacha_account(cipher, length);
+	crypto_stream_chacha20(key, sizeof key, nonce, cipher->key);
+	result = tag_compute(cipher, key, data, length, tag);
+	sodium_memzero(key, sizeof key);
+	if (result != 0)
+		return result;
+	if (sodium_memcmp(tag, data + length, sizeof tag) != 0)
+		return NACRE_ERROR_INTEGRITY;
+	if (clear > 0)
+		length_xor(cipher, sequence, data);
+	return payload_xor(cipher, nonce, data + clear, length - clear);
+}
+
+const struct cipher_functions cipher_chacha20_poly1305 = {
+    .start = chacha_start,
+    .seal = chacha_seal,
+    .open = chacha_open,
+    .packet_length = length_xor,
+};
