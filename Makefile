@@ -120,6 +120,93 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(unit_support) $(static_library)
 check-unit: $(unit_tests)
 	@set -e; for test in $(unit_tests); do echo "== $$test"; $$test; done
 
+# Fuzz targets: tests/fuzz/fuzz_NAME.c. For the checks each is a plain program that replays a corpus;
+# "make fuzz" builds them with libFuzzer (clang) and runs each for FUZZ_SECONDS.
+fuzz_names := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+fuzz_replays := $(fuzz_names:%=$(BUILD)/fuzz/%)
+FUZZ_SECONDS ?= 60
+.PHONY: fuzz-replays fuzz fuzz-targets
+fuzz-replays: $(fuzz_replays)
+$(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/replay.o $(static_library)
+	@mkdir -p $(@D)
+	$(CC) -pie -o $@ $(NACRE_LDFLAGS) $(LDFLAGS) $^ $(base_libs) $(backend_libs) -ldl -lpthread
+fuzz:
+	$(MAKE) BUILD=$(BUILD)/libfuzzer CC=clang SANITIZE=address,undefined,fuzzer-no-link fuzz-targets
+	@set -e; for target in $(fuzz_names); do \
+	    mkdir -p $(BUILD)/libfuzzer/corpus/$$target; \
+	    $(BUILD)/libfuzzer/libfuzzer/$$target -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 \
+	        $(BUILD)/libfuzzer/corpus/$$target tests/fuzz/corpus/$${target#fuzz_}; done
+fuzz-targets: $(fuzz_names:%=$(BUILD)/libfuzzer/%)
+$(BUILD)/libfuzzer/%: $(BUILD)/obj/tests/fuzz/%.o $(static_library)
+	@mkdir -p $(@D)
+	$(CC) -pie -o $@ -fsanitize=fuzzer $(NACRE_LDFLAGS) $(LDFLAGS) $^ $(base_libs) $(backend_libs) -ldl -lpthread
+
+# The examples that the README shows, and the benchmark of the session alone.
+example_files := $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c))
+bench_files := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*_bench.c))
+.PHONY: examples
+examples: $(example_files)
+$(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(shared_library) $(backend_module)
+	@mkdir -p $(@D)
+	$(CC) -pie -o $@ $(NACRE_LDFLAGS) $(LDFLAGS) '-Wl,-rpath,$$ORIGIN/../lib' $< $(shared_library) $(base_libs)
+$(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(static_library)
+	@mkdir -p $(@D)
+	$(CC) -pie -o $@ $(NACRE_LDFLAGS) $(LDFLAGS) $< $(static_library) $(base_libs) $(backend_libs) -ldl -lpthread
+
+# What packages these need is installed first, or named; the libraries' flags are known only then, so
+# the work is done by a make of its own.
+demo:
+	@deploy/dependencies.sh
+	$(MAKE) --no-print-directory all
+	@tests/demo.sh $(BUILD)
+
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+check:
+	@deploy/dependencies.sh check
+	$(MAKE) --no-print-directory -j$(JOBS) all unit-tests fuzz-replays examples
+	@tests/check.sh $(BUILD)
+
+bench:
+	@deploy/dependencies.sh bench
+	$(MAKE) --no-print-directory all $(bench_files)
+	@for bench in $(bench_files); do echo "== $$bench"; $$bench || exit 1; done
+	@/usr/bin/python3 tests/bench/bench.py --build $(BUILD) $(BENCH_OPTIONS)
+
+c_files := $(shell git ls-files '*.c' '*.h' 2>/dev/null || find common include sshd ssh scp tests examples -name '*.[ch]')
+lint:
+	@deploy/dependencies.sh lint
+	clang-format --dry-run -Werror $(c_files)
+	printf '%s\n' $(filter-out tests/%,$(filter %.c,$(c_files))) | xargs -P $(JOBS) -n 4 \
+	    sh -c 'clang-tidy --quiet "$$@" -- $(NACRE_CPPFLAGS) -std=gnu11 2>/dev/null' lint
+	cppcheck --quiet --error-exitcode=1 --inline-suppr --suppressions-list=.cppcheck -j $(JOBS) \
+	    --enable=warning,performance,portability --std=c11 -D_GNU_SOURCE -D__x86_64__ \
+	    -Iinclude -Icommon -I. common sshd ssh scp examples
+
+# Programs of a server go to sbin, the others to bin; sections of the manual follow the file's ending.
+sbin_programs := $(filter sshd,$(programs))
+libexec_programs := $(filter sftp-server,$(programs))
+bin_programs := $(filter-out $(sbin_programs) $(libexec_programs),$(programs))
+manual_pages := $(wildcard man/*.[158])
+section = $(subst .,,$(suffix $(1)))
+install: all
+	install -d $(addprefix $(DESTDIR),$(BINDIR) $(SBINDIR) $(LIBDIR)/pkgconfig $(INCLUDEDIR)/nacre $(LIBEXECDIR))
+	install -m 755 $(shared_library) $(backend_module) $(DESTDIR)$(LIBDIR)
+	ln -sf $(notdir $(shared_library)) $(DESTDIR)$(LIBDIR)/libnacre.so
+	install -m 644 $(static_library) $(DESTDIR)$(LIBDIR)
+	install -m 644 $(BUILD)/lib/nacre.pc $(DESTDIR)$(LIBDIR)/pkgconfig
+	install -m 644 $(wildcard include/nacre/*.h) $(DESTDIR)$(INCLUDEDIR)/nacre
+	install -m 755 $(bin_programs:%=$(BUILD)/bin/%) $(DESTDIR)$(BINDIR)
+	$(if $(sbin_programs),install -m 755 $(sbin_programs:%=$(BUILD)/bin/%) $(DESTDIR)$(SBINDIR))
+	$(if $(libexec_programs),install -m 755 $(libexec_programs:%=$(BUILD)/bin/%) $(DESTDIR)$(LIBEXECDIR))
+	$(foreach page,$(manual_pages),install -D -m 644 $(page) $(DESTDIR)$(MANDIR)/man$(call section,$(page))/$(notdir $(page)) &&) true
+uninstall:
+	rm -f $(addprefix $(DESTDIR)$(BINDIR)/,$(bin_programs)) $(addprefix $(DESTDIR)$(SBINDIR)/,$(sbin_programs))
+	rm -f $(addprefix $(DESTDIR)$(LIBEXECDIR)/,$(libexec_programs)) $(DESTDIR)$(LIBDIR)/libnacre.so
+	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/,$(notdir $(shared_library) $(backend_module) $(static_library)) pkgconfig/nacre.pc)
+	rm -f $(addprefix $(DESTDIR)$(INCLUDEDIR)/nacre/,$(notdir $(wildcard include/nacre/*.h)))
+	rm -f $(foreach page,$(manual_pages),$(DESTDIR)$(MANDIR)/man$(call section,$(page))/$(notdir $(page)))
+	-rmdir $(DESTDIR)$(INCLUDEDIR)/nacre $(DESTDIR)$(LIBEXECDIR) 2>/dev/null
+
 clean:
 	rm -rf $(BUILD)
 
