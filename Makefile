@@ -104,7 +104,7 @@ define program_rule
 $(BUILD)/bin/$(1): $(sources_$(1):%.c=$(BUILD)/obj/%.o) $(shared_library) $(backend_module)
 	@mkdir -p $$(@D)
 	$$(CC) -pie -o $$@ $$(NACRE_LDFLAGS) $$(LDFLAGS) -Wl,--enable-new-dtags \
-	    '-Wl,-rpath,$$$$ORIGIN/../lib' $(sources_$(1):%.c=$(BUILD)/obj/%.o) $(shared_library) $(libs_$(1)) $$(base_libs)
+	    '-Wl,-rpath,$$$$ORIGIN/../lib:$$$$ORIGIN/../../lib' $(sources_$(1):%.c=$(BUILD)/obj/%.o) $(shared_library) $(libs_$(1)) $$(base_libs)
 endef
 $(foreach program,$(programs),$(eval $(call program_rule,$(program))))
 

@@ -50,7 +50,7 @@ done
 
 report "interop and end to end"
 summary=$(mktemp)
-/usr/bin/python3 -m pytest -q -p no:cacheprovider -n "${NACRE_TEST_JOBS:-4}" --dist worksteal -rfEs \
+/usr/bin/python3 -m pytest -q -p no:cacheprovider -n "${NACRE_TEST_JOBS:-4}" -rfEs \
     --junitxml="$summary" tests/interop "$@" || [ -s "$summary" ] || failed=$((failed + 1))
 read -r tests bad skip < <(/usr/bin/python3 - "$summary" <<'EOF'
 import sys
