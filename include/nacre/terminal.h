@@ -1,13 +1,11 @@
-/*
- * Terminals: raw mode and back, size, and the encoded terminal modes of RFC 4254 section 8 (with
- * RFC 8160).
- */
+/* The person's terminal: raw mode and back, size. */
 #ifndef NACRE_TERMINAL_H
 #define NACRE_TERMINAL_H
 
 #include <nacre/error.h>
 #include <nacre/session.h>
-#include <nacre/wire.h>
+
+#include <termios.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -23,15 +21,9 @@ bool nacre_terminal_is_raw(void);
 /* Size of the terminal "fd"; all zero and NACRE_ERROR_SYSTEM when it is none. */
 int nacre_terminal_size(int fd, struct nacre_window_size *size);
 
-/* Appends the modes of the terminal "fd" as a pty-req carries them (those before raw mode, if it is
- * raw); just the end mark when fd is not a terminal. 0 or NACRE_ERROR_MEMORY. */
-int nacre_terminal_modes_encode(int fd, struct nacre_buffer *modes);
-/*
- * Server: applies encoded modes to the terminal "fd" (the slave of a pty). Opcodes that this system
- * does not know are skipped. NACRE_ERROR_FORMAT for a truncated list (what came before it is
- * applied), NACRE_ERROR_SYSTEM when the terminal refuses.
- */
-int nacre_terminal_modes_apply(int fd, struct nacre_span modes);
+/* The settings of the terminal "fd", those from before raw mode if it is raw: what
+ * nacre_terminal_modes_encode() wants. 0 or NACRE_ERROR_SYSTEM when it is none. */
+int nacre_terminal_settings(int fd, struct termios *settings);
 
 #ifdef __cplusplus
 }
