@@ -1,0 +1,170 @@
+/*
+ * One client: what the files of this folder share. The order of a login is in client.c.
+ */
+#ifndef CLIENT_CLIENT_H
+#define CLIENT_CLIENT_H
+
+#include <nacre/agent.h>
+#include <nacre/client.h>
+#include <nacre/known_hosts.h>
+#include <nacre/log.h>
+
+#include <netdb.h>
+#include <sys/socket.h>
+
+/* connect.c: a socket that may still be on its way to the server. */
+struct connect_state {
+	struct addrinfo *resolved;   /* all addresses, to be freed; or NULL */
+	struct addrinfo numeric;     /* the only one, when the host is an address */
+	struct sockaddr_storage own; /* storage of "numeric" */
+	const struct addrinfo *next; /* to be tried after the current */
+	const struct addrinfo *current;
+	int attempts_left;
+	int error; /* errno of the newest failure */
+};
+
+/* preference.c: what a server showed to prefer when it was last seen. */
+#define PREFERENCE_NAME_MAX 64
+struct preference {
+	char kex[PREFERENCE_NAME_MAX];
+	char host_key[PREFERENCE_NAME_MAX];
+	uint32_t round_trip; /* milliseconds */
+	uint64_t identity;   /* mark of the user key that it accepted; 0: none */
+};
+
+/* identity.c: a key that we may log in with. */
+enum identity_state {
+	IDENTITY_UNTRIED,
+	IDENTITY_ASKED,    /* queried, no answer yet */
+	IDENTITY_WELCOME,  /* the server would accept it */
+	IDENTITY_OFFERED,  /* a signed request is on its way */
+	IDENTITY_FINISHED, /* refused, used or unusable */
+};
+struct identity {
+	struct nacre_key *key; /* public half, or the private key; NULL: not known yet */
+	struct nacre_buffer blob;
+	char *file;    /* of the private key; NULL: only the agent knows it */
+	char *comment; /* from the agent, or the file's name */
+	bool in_agent;
+	bool configured;       /* named in the configuration, not a default */
+	const char *algorithm; /* to sign with */
+	enum identity_state state;
+	uint32_t request; /* number of the newest request about it */
+};
+struct identities {
+	struct identity *list;
+	size_t count;
+	struct nacre_agent *agent;
+};
+
+/* authenticate.c */
+struct authentication {
+	char *methods; /* what the server lets us try next; NULL: not told yet */
+	bool started, partial;
+	uint32_t outstanding; /* requests without an answer */
+	const struct authentication_method *current;
+	unsigned password_prompts, interactive_prompts;
+	bool password_changing, interactive_answered;
+	bool publickey_over, password_over, interactive_over, none_over;
+	struct identity *signing;
+	int error;
+};
+
+/* host_key.c: learning all keys of a server. */
+struct host_key_update {
+	struct nacre_key **offered;
+	size_t offered_count;
+	struct nacre_key **unknown; /* borrowed from "offered" */
+	size_t unknown_count;
+	bool asked;
+};
+
+struct nacre_client {
+	struct nacre_ssh_config *config;
+	const char *ssh_program, *user_file;
+	bool interactive;
+
+	int fd;
+	pid_t proxy;
+	struct connect_state connect;
+	char *address; /* numeric; NULL behind a proxy */
+	char *peer;
+	uint64_t handshake_deadline; /* UINT64_MAX: none */
+
+	struct nacre_session *session;
+	bool closed, authenticated, keys_exchanged, disconnect_seen;
+
+	char *known_name; /* as known_hosts names the server */
+	struct nacre_known_hosts *known;
+	struct nacre_buffer host_key; /* the one that was trusted */
+	bool host_key_from_user_file, host_key_certified;
+	struct host_key_update update;
+
+	char *preference_file;
+	struct preference preference; /* as remembered; empty names: nothing */
+	struct identities identities;
+	struct authentication authentication;
+
+	uint64_t last_received, next_keepalive;
+	unsigned keepalives_unanswered;
+	char *agent_path, *forward_agent_path;
+};
+
+/* connect.c -------------------------------------------------------------------------------- */
+
+/* Resolves the host and starts to connect; no wait for the network but for the resolver's. */
+int connect_start(struct nacre_client *client);
+/* Waits until the connection stands, trying the other addresses and attempts. */
+int connect_finish(struct nacre_client *client);
+void connect_free(struct nacre_client *client);
+
+/* proxy.c: starts ProxyCommand or the ssh of ProxyJump and puts its socket into client->fd. */
+int proxy_start(struct nacre_client *client);
+
+/* algorithms.c ----------------------------------------------------------------------------- */
+
+/* The offers for our KEXINIT, in an order that suits what is known of the server. */
+int algorithms_kex(const struct nacre_client *client, struct nacre_buffer *list);
+int algorithms_host_key(const struct nacre_client *client, struct nacre_buffer *list);
+/* Moves "name" to the front of the NUL-terminated comma-separated list, if it is there. */
+void algorithms_move_first(struct nacre_buffer *list, const char *name);
+/* True when an exact name or pattern of "list" ("*" and "?") covers "name". */
+bool algorithms_allowed(const char *list, struct nacre_span name);
+
+/* host_key.c, host_key_update.c ------------------------------------------------------------- */
+
+int host_key_load_known(struct nacre_client *client);
+/* Decides about a host key, asking where the configuration wants that; logs what it refuses. */
+bool
+host_key_trusted(struct nacre_client *client, struct nacre_span blob, struct nacre_span algorithm);
+/* hostkeys-00@openssh.com arrived; its proof arrived. */
+void host_key_update_offered(struct nacre_client *client, struct nacre_span payload);
+void host_key_update_proved(struct nacre_client *client, bool success, struct nacre_span payload);
+void host_key_update_free(struct nacre_client *client);
+
+/* preference.c ------------------------------------------------------------------------------ */
+
+void preference_load(struct nacre_client *client);
+/* Writes what was seen now, if it differs. */
+void preference_store(struct nacre_client *client, const struct identity *accepted);
+/* The mark by which an identity is remembered. */
+uint64_t preference_mark(struct nacre_span blob);
+
+/* identity.c -------------------------------------------------------------------------------- */
+
+/* Collects identities in the order in which they are tried. */
+int identities_load(struct nacre_client *client);
+void identities_free(struct nacre_client *client);
+/* Makes sure that the identity can sign, asking for a passphrase if need be. */
+int identity_unlock(struct nacre_client *client, struct identity *identity);
+int identity_sign(struct nacre_client *client, struct identity *identity, struct nacre_span data,
+    struct nacre_buffer *signature);
+
+/* authenticate.c ---------------------------------------------------------------------------- */
+
+int authenticate_start(struct nacre_client *client);
+int authenticate_reply(struct nacre_client *client, const struct nacre_event *event);
+int authenticate_sign(struct nacre_client *client, const struct nacre_event *event);
+void authenticate_free(struct nacre_client *client);
+
+#endif
