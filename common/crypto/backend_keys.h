@@ -44,9 +44,8 @@ struct backend_keys {
 	int (*ecdsa_verify)(enum backend_curve curve, struct nacre_span point, struct nacre_span r,
 	    struct nacre_span s, struct nacre_span data);
 
-	/* Checks that the private numbers belong to n and e; computes iqmp for *iqmp if that is
-	 * not NULL. */
-	int (*rsa_check)(const struct backend_rsa *key, struct nacre_buffer *iqmp);
+	/* Checks that the private numbers belong to n and e. */
+	int (*rsa_check)(const struct backend_rsa *key);
 	/* Fills the numbers of a new key. */
 	int (*rsa_generate)(unsigned bits, struct backend_key *key);
 	/* RSASSA-PKCS1-v1_5 (RFC 8017 section 8.2); the signature is as long as n. */
