@@ -75,12 +75,11 @@ struct backend_agreements {
 	    struct nacre_buffer *result);
 };
 
-/* ML-KEM-768 in an OpenSSL that has it. */
+/* ML-KEM-768 in an OpenSSL that has it. Keys, ciphertexts and secrets as in mlkem768.h. */
 struct backend_mlkem {
-	/* Sizes as in mlkem768.h; "seed" is 64 bytes, "random" 32. */
-	int (*encapsulate)(
-	    const uint8_t *public, const uint8_t *random, uint8_t *ciphertext, uint8_t *secret);
-	int (*decapsulate)(const uint8_t *seed, const uint8_t *ciphertext, uint8_t *secret);
+	bool (*available)(void);
+	int (*encapsulate)(const uint8_t *public, uint8_t *ciphertext, uint8_t *secret);
+	int (*decapsulate)(const uint8_t *private, const uint8_t *ciphertext, uint8_t *secret);
 };
 
 struct backend_keys; /* see backend_keys.h */
@@ -93,7 +92,7 @@ struct backend {
 	const struct backend_hashes *hashes;
 	const struct backend_macs *macs;
 	const struct backend_agreements *agreements;
-	const struct backend_mlkem *mlkem; /* NULL when this OpenSSL has none */
+	const struct backend_mlkem *mlkem;
 	const struct backend_keys *keys;
 };
 
@@ -112,5 +111,6 @@ extern const struct backend_ciphers backend_ciphers;
 extern const struct backend_hashes backend_hashes;
 extern const struct backend_macs backend_macs;
 extern const struct backend_agreements backend_agreements;
+extern const struct backend_mlkem backend_mlkem;
 
 #endif

@@ -25,5 +25,6 @@ const struct backend nacre_crypto_backend = {
     .hashes = &backend_hashes,
     .macs = &backend_macs,
     .agreements = &backend_agreements,
+    .mlkem = &backend_mlkem,
     .keys = &backend_keys,
 };
