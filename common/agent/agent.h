@@ -1,4 +1,4 @@
-/* Message numbers of the agent protocol, draft-ietf-sshm-ssh-agent section "Protocol numbers". */
+/* Message numbers of the agent protocol, RFC 9987 section "Protocol numbers". */
 #ifndef AGENT_AGENT_H
 #define AGENT_AGENT_H
 

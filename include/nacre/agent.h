@@ -1,5 +1,5 @@
 /*
- * The agent protocol, draft-ietf-sshm-ssh-agent, with OpenSSH's extensions (PROTOCOL.agent): a
+ * The agent protocol, RFC 9987 (draft-ietf-sshm-ssh-agent), with OpenSSH's extensions (PROTOCOL.agent): a
  * blocking client over a Unix socket, and the keyring, which is the server without I/O.
  */
 #ifndef NACRE_AGENT_H
