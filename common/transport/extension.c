@@ -1,0 +1,80 @@
+/* SSH_MSG_EXT_INFO, RFC 8308: what a server tells behind its first NEWKEYS, and what came. */
+#include <transport/state.h>
+
+#define EXTENSIONS_MAX  64
+#define EXTENSION_BYTES ((size_t)64 * 1024)
+
+static bool
+peer_wants_extensions(const struct transport *transport)
+{
+	return nacre_list_contains(
+	    transport_peer_kex_algorithms(transport), nacre_span_of("ext-info-c"));
+}
+
+int
+extension_send(struct transport *transport)
+{
+	struct nacre_buffer *message;
+
+	if (transport->role != NACRE_SERVER || !peer_wants_extensions(transport))
+		return 0;
+	message = transport_begin(transport, MESSAGE_EXT_INFO);
+	nacre_put_u32(message, 3);
+	nacre_put_cstring(message, "server-sig-algs");
+	nacre_put_cstring(message, transport->server_signature_algorithms);
+	nacre_put_cstring(message, "publickey-hostbound@openssh.com");
+	nacre_put_cstring(message, "0");
+	nacre_put_cstring(message, "ping@openssh.com");
+	nacre_put_cstring(message, "0");
+	transport_log(transport, NACRE_LOG_DEBUG1, "Sending SSH2_MSG_EXT_INFO");
+	return output_urgent(transport);
+}
+
+static int
+extension_malformed(struct transport *transport)
+{
+	return transport_fail(transport, NACRE_ERROR_FORMAT, NACRE_DISCONNECT_PROTOCOL_ERROR,
+	    "malformed SSH2_MSG_EXT_INFO");
+}
+
+/* A later EXT_INFO takes the place of an earlier one (RFC 8308 section 2.4). */
+int
+extension_receive(struct transport *transport, struct nacre_reader *payload)
+{
+	uint32_t count = nacre_get_u32(payload);
+
+	transport_log(transport, NACRE_LOG_DEBUG1, "SSH2_MSG_EXT_INFO received");
+	if (count > EXTENSIONS_MAX || payload->length > EXTENSION_BYTES)
+		return extension_malformed(transport);
+	nacre_buffer_clear(&transport->extensions);
+	for (uint32_t i = 0; i < count; i++) {
+		struct nacre_span name = nacre_get_string(payload);
+		struct nacre_span value = nacre_get_string(payload);
+
+		nacre_put_string_span(&transport->extensions, name);
+		nacre_put_string_span(&transport->extensions, value);
+		transport_log(transport, NACRE_LOG_DEBUG1, "kex_ext_info: %.*s=<%.*s>",
+		    (int)name.length, (const char *)name.data, (int)value.length,
+		    (const char *)value.data);
+	}
+	return nacre_reader_done(payload) ? 0 : extension_malformed(transport);
+}
+
+bool
+transport_peer_extension(
+    const struct transport *transport, const char *name, struct nacre_span *value)
+{
+	struct nacre_reader reader = nacre_reader_of(nacre_buffer_span(&transport->extensions));
+
+	while (reader.length > 0) {
+		struct nacre_span key = nacre_get_string(&reader);
+		struct nacre_span content = nacre_get_string(&reader);
+
+		if (!nacre_span_equals(key, name))
+			continue;
+		if (value != NULL)
+			*value = content;
+		return true;
+	}
+	return false;
+}
