@@ -171,17 +171,6 @@ fail_mac(struct transport *transport)
 	    "Corrupted MAC on input.");
 }
 
-/*
- * With CBC and a MAC over the plaintext, whoever can see after how many bytes we give up learns
- * decrypted bits. So a wrong length looks like a wrong MAC of a packet of the largest size.
- */
-static int
-discard_begin(struct transport *transport)
-{
-	transport->input.discard = PACKET_LIMIT;
-	return 0;
-}
-
 static int
 discard_go_on(struct transport *transport)
 {
@@ -193,6 +182,17 @@ discard_go_on(struct transport *transport)
 	input->discard -= held;
 	input_consume(input, held);
 	return 0;
+}
+
+/*
+ * With CBC and a MAC over the plaintext, whoever can see after how many bytes we give up learns
+ * decrypted bits. So a wrong length looks like a wrong MAC of a packet of the largest size.
+ */
+static int
+discard_begin(struct transport *transport)
+{
+	transport->input.discard = PACKET_LIMIT;
+	return discard_go_on(transport);
 }
 
 static bool
