@@ -9,6 +9,10 @@
 static const struct kex_method methods[] = {
     {"mlkem768x25519-sha256", KEX_STRING, &hash_sha256, true, true, true, false,
 	&kex_mlkem768x25519},
+    {"sntrup761x25519-sha512", KEX_STRING, &hash_sha512, true, true, true, false,
+	&kex_sntrup761x25519},
+    {"sntrup761x25519-sha512@openssh.com", KEX_STRING, &hash_sha512, true, true, true, false,
+	&kex_sntrup761x25519},
     {"curve25519-sha256", KEX_STRING, &hash_sha256, false, false, true, false, &kex_curve25519},
     {"curve25519-sha256@libssh.org", KEX_STRING, &hash_sha256, false, false, true, false,
 	&kex_curve25519},

@@ -122,3 +122,5 @@ hybrid_server(const struct kex_method *method, struct nacre_span peer, struct na
 const struct kex_functions kex_curve25519 = {curve25519_start, curve25519_finish, .server = NULL};
 const struct kex_functions kex_mlkem768x25519 = {
     hybrid_start, hybrid_finish, hybrid_server, .kem = &kem_mlkem768};
+const struct kex_functions kex_sntrup761x25519 = {
+    hybrid_start, hybrid_finish, hybrid_server, .kem = &kem_sntrup761};
