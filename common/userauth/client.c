@@ -148,7 +148,7 @@ userauth_client_pending(struct userauth *userauth, struct nacre_event *event)
 
 	if (userauth->requests->state == REQUEST_DROPPED)
 		return report_dropped(userauth, event);
-	if (transport_session_identifier(userauth->transport).length == 0)
+	if (!transport_established(userauth->transport))
 		return 0;
 	if ((error = client_flush(userauth)) != 0)
 		return error;

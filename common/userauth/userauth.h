@@ -28,7 +28,7 @@ bool userauth_blocked(const struct userauth *userauth);
 int userauth_message(struct userauth *userauth, uint8_t message, struct nacre_reader *payload,
     struct nacre_event *event);
 /*
- * Events that come without a message (signatures to ask for once the session identifier is known,
+ * Events that come without a message (signatures to ask for once the transport is established,
  * AUTHENTICATED): 1 when *event is filled, 0, or an error after transport_fail(). To be called
  * when userauth_blocked(), and otherwise only when the transport is idle: an EXT_INFO that is
  * already there decides how requests are signed. Calls made by the program may make more pending,
