@@ -32,6 +32,14 @@ struct preference {
 	uint64_t identity;   /* mark of the user key that it accepted; 0: none */
 };
 
+#define PREFERENCE_SALT_LENGTH 16
+struct preferences {
+	char *path;               /* NULL: nothing is remembered */
+	struct nacre_buffer text; /* the file's lines as they were read */
+	uint8_t salt[PREFERENCE_SALT_LENGTH];
+	uint64_t name; /* mark of the server */
+};
+
 /* identity.c: a key that we may log in with. */
 enum identity_state {
 	IDENTITY_UNTRIED,
@@ -43,11 +51,12 @@ enum identity_state {
 struct identity {
 	struct nacre_key *key; /* public half, or the private key; NULL: not known yet */
 	struct nacre_buffer blob;
-	char *file;    /* of the private key; NULL: only the agent knows it */
-	char *comment; /* from the agent, or the file's name */
+	struct nacre_buffer agent_blob; /* what the agent knows it by, if that is not "blob" */
+	char *file;                     /* of the private key; NULL: only the agent knows it */
+	char *comment;                  /* from the agent, or the file's name */
 	bool in_agent;
-	bool configured;       /* named in the configuration, not a default */
-	const char *algorithm; /* to sign with */
+	bool configured; /* named in the configuration, not a default */
+	char *algorithm; /* to sign with */
 	enum identity_state state;
 	uint32_t request; /* number of the newest request about it */
 };
@@ -59,15 +68,13 @@ struct identities {
 
 /* authenticate.c */
 struct authentication {
-	char *methods; /* what the server lets us try next; NULL: not told yet */
-	bool started, partial;
+	char *methods;        /* what the server lets us try next; NULL: not told yet */
 	uint32_t outstanding; /* requests without an answer */
 	const struct authentication_method *current;
+	const struct identity *accepted; /* whose signature let us in */
 	unsigned password_prompts, interactive_prompts;
-	bool password_changing, interactive_answered;
-	bool publickey_over, password_over, interactive_over, none_over;
-	struct identity *signing;
-	int error;
+	bool interactive_answered; /* the newest try came with questions */
+	bool password_over, interactive_over;
 };
 
 /* host_key.c: learning all keys of a server. */
@@ -92,15 +99,21 @@ struct nacre_client {
 	uint64_t handshake_deadline; /* UINT64_MAX: none */
 
 	struct nacre_session *session;
-	bool closed, authenticated, keys_exchanged, disconnect_seen;
+	bool keys_exchanged, authentication_started, authenticated;
+	bool failed;          /* for a reason of ours that was logged */
+	bool closed, reset;   /* by the peer */
+	bool disconnect_seen; /* and logged */
+	bool settled;
 
-	char *known_name; /* as known_hosts names the server */
+	char *known_name;       /* as known_hosts names the server */
+	char *user_known_hosts; /* the file that new keys go to; NULL: none */
 	struct nacre_known_hosts *known;
 	struct nacre_buffer host_key; /* the one that was trusted */
-	bool host_key_from_user_file, host_key_certified;
+	bool host_key_may_update;     /* it was trusted by a plain line of the user's file */
+	bool host_key_doubtful;       /* it changed, and StrictHostKeyChecking no went on */
 	struct host_key_update update;
 
-	char *preference_file;
+	struct preferences preferences;
 	struct preference preference; /* as remembered; empty names: nothing */
 	struct identities identities;
 	struct authentication authentication;
@@ -126,8 +139,6 @@ int proxy_start(struct nacre_client *client);
 /* The offers for our KEXINIT, in an order that suits what is known of the server. */
 int algorithms_kex(const struct nacre_client *client, struct nacre_buffer *list);
 int algorithms_host_key(const struct nacre_client *client, struct nacre_buffer *list);
-/* Moves "name" to the front of the NUL-terminated comma-separated list, if it is there. */
-void algorithms_move_first(struct nacre_buffer *list, const char *name);
 /* True when an exact name or pattern of "list" ("*" and "?") covers "name". */
 bool algorithms_allowed(const char *list, struct nacre_span name);
 
@@ -145,18 +156,19 @@ void host_key_update_free(struct nacre_client *client);
 /* preference.c ------------------------------------------------------------------------------ */
 
 void preference_load(struct nacre_client *client);
-/* Writes what was seen now, if it differs. */
+/* Writes what was seen now, if it differs; "accepted" (may be NULL) is the key that logged in. */
 void preference_store(struct nacre_client *client, const struct identity *accepted);
-/* The mark by which an identity is remembered. */
-uint64_t preference_mark(struct nacre_span blob);
+/* True when the server accepted this key last time. */
+bool preference_remembers(const struct nacre_client *client, const struct identity *identity);
+void preference_free(struct nacre_client *client);
 
 /* identity.c -------------------------------------------------------------------------------- */
 
 /* Collects identities in the order in which they are tried. */
 int identities_load(struct nacre_client *client);
 void identities_free(struct nacre_client *client);
-/* Makes sure that the identity can sign, asking for a passphrase if need be. */
-int identity_unlock(struct nacre_client *client, struct identity *identity);
+/* Makes sure that the identity can sign, asking for a passphrase if "ask" allows that. */
+int identity_unlock(struct nacre_client *client, struct identity *identity, bool ask);
 int identity_sign(struct nacre_client *client, struct identity *identity, struct nacre_span data,
     struct nacre_buffer *signature);
 

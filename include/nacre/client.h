@@ -44,6 +44,10 @@ struct nacre_client_options {
 int nacre_client_open(const struct nacre_client_options *options, struct nacre_client **client);
 /* Sends DISCONNECT and closes, without waiting for anything, and frees; NULL is allowed. */
 void nacre_client_close(struct nacre_client *client);
+/* What can wait until the session is under way: what the server prefers is written down for the
+ * next login, keys are wiped. To be called when nothing else is to be done; nacre_client_close()
+ * does it at the latest. */
+void nacre_client_settle(struct nacre_client *client);
 /* Frees without a word to the peer: for a child process that inherited the client. */
 void nacre_client_free(struct nacre_client *client);
 

@@ -1,0 +1,602 @@
+/*
+ * The order of a login: what is started, what is done while the network is awaited, and the loop
+ * until the server has let us in. Afterwards the input and output of the session.
+ */
+#include <client/client.h>
+#include <nacre/poller.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define SOFTWARE   "Nacre_" NACRE_VERSION
+#define TEXT(span) (int)(span).length, (const char *)(span).data
+
+/* Making a session ---------------------------------------------------------------------------- */
+
+/* Lists that are NULL in the configuration are the library's defaults. */
+static int
+session_start(struct nacre_client *client)
+{
+	const struct nacre_ssh_config *const config = client->config;
+	struct nacre_buffer kex = {0}, host_key = {0};
+	int error = algorithms_kex(client, &kex);
+
+	if (error == 0)
+		error = algorithms_host_key(client, &host_key);
+	if (error == 0) {
+		const struct nacre_session_options options = {
+		    .role = NACRE_CLIENT,
+		    .software = SOFTWARE,
+		    .version_addendum = config->version_addendum,
+		    .kex_algorithms = (const char *)kex.data,
+		    .host_key_algorithms = (const char *)host_key.data,
+		    .ciphers_client_to_server = config->ciphers,
+		    .ciphers_server_to_client = config->ciphers,
+		    .macs_client_to_server = config->macs,
+		    .macs_server_to_client = config->macs,
+		    .compression =
+			config->compression ? "zlib@openssh.com,none" : "none,zlib@openssh.com",
+		    .guess = true,
+		    .required_rsa_bits = (unsigned)config->required_rsa_size,
+		    .rekey_bytes = config->rekey_limit,
+		    .rekey_seconds = (uint32_t)config->rekey_interval,
+		    .log_level = nacre_log_level_get(),
+		};
+		error = nacre_session_new(&options, nacre_clock_ms(), &client->session);
+	}
+	nacre_buffer_free(&kex);
+	nacre_buffer_free(&host_key);
+	if (error != 0)
+		nacre_log(NACRE_LOG_ERROR, "Cannot start a session: %s", nacre_error_string(error));
+	return error;
+}
+
+static int
+name_peer(struct nacre_client *client)
+{
+	const char *const address = client->address != NULL ? client->address : "UNKNOWN";
+
+	return asprintf(&client->peer, "%s port %d", address,
+		   client->address != NULL ? client->config->port : 65535) < 0
+		   ? NACRE_ERROR_MEMORY
+		   : 0;
+}
+
+static bool
+has_proxy(const struct nacre_client *client)
+{
+	return client->config->proxy_command != NULL || client->config->proxy_jump != NULL;
+}
+
+/* Everything up to the first flight. The connection is under way while files are read and keys
+ * made. */
+static int
+establish(struct nacre_client *client)
+{
+	int error = has_proxy(client) ? proxy_start(client) : connect_start(client);
+
+	if (error == 0)
+		error = host_key_load_known(client);
+	if (error == 0) {
+		preference_load(client);
+		error = session_start(client);
+	}
+	if (error == 0 && !has_proxy(client))
+		error = connect_finish(client);
+	if (error == 0)
+		error = name_peer(client);
+	return error;
+}
+
+/* Events -------------------------------------------------------------------------------------- */
+
+static void
+log_identified(const struct nacre_client *client, struct nacre_span text)
+{
+	static const char prefix[] = "SSH-2.0-";
+	const size_t skip = sizeof prefix - 1 < text.length ? sizeof prefix - 1 : text.length;
+
+	nacre_log(NACRE_LOG_DEBUG1, "Remote protocol version 2.0, remote software version %.*s",
+	    (int)(text.length - skip), (const char *)text.data + skip);
+	nacre_log(NACRE_LOG_DEBUG1, "Authenticating to %s:%d as '%s'", client->config->hostname,
+	    client->config->port, client->config->user);
+}
+
+static void
+log_algorithms(const struct nacre_client *client)
+{
+	struct nacre_session_algorithms agreed;
+
+	if (nacre_log_level_get() < NACRE_LOG_DEBUG1)
+		return;
+	nacre_session_algorithms(client->session, &agreed);
+	nacre_log(NACRE_LOG_DEBUG1, "kex: algorithm: %s", agreed.kex);
+	nacre_log(NACRE_LOG_DEBUG1, "kex: host key algorithm: %s", agreed.host_key);
+	nacre_log(NACRE_LOG_DEBUG1, "kex: server->client cipher: %s MAC: %s compression: %s",
+	    agreed.cipher_server_to_client, agreed.mac_server_to_client,
+	    agreed.compression_server_to_client);
+	nacre_log(NACRE_LOG_DEBUG1, "kex: client->server cipher: %s MAC: %s compression: %s",
+	    agreed.cipher_client_to_server, agreed.mac_client_to_server,
+	    agreed.compression_client_to_server);
+	nacre_log(NACRE_LOG_DEBUG1, "kex: guess %s",
+	    !agreed.guess_sent   ? "not sent"
+	    : agreed.guess_right ? "right"
+				 : "wrong");
+}
+
+/* A banner is for the person: lines stay lines, other control characters are shown. */
+static void
+show_banner(struct nacre_span text)
+{
+	if (nacre_log_level_get() < NACRE_LOG_INFO)
+		return;
+	while (text.length > 0) {
+		const uint8_t *const end = memchr(text.data, '\n', text.length);
+		size_t length = end != NULL ? (size_t)(end - text.data) : text.length;
+		const size_t step = end != NULL ? length + 1 : length;
+
+		if (length > 0 && text.data[length - 1] == '\r')
+			length--;
+		nacre_log(NACRE_LOG_INFO, "%.*s", (int)length, (const char *)text.data);
+		text.data += step;
+		text.length -= step;
+	}
+}
+
+/* What tells the person why the connection ended, in the words of ssh(1). */
+static void
+log_disconnected(struct nacre_client *client, const struct nacre_event *event)
+{
+	const struct nacre_span text = event->u.disconnected.text;
+	const int error = event->u.disconnected.error;
+
+	client->disconnect_seen = true;
+	if (error == NACRE_ERROR_NEGOTIATION) {
+		nacre_log(
+		    NACRE_LOG_FATAL, "Unable to negotiate with %s: %.*s", client->peer, TEXT(text));
+		return;
+	}
+	if (event->u.disconnected.by_peer && event->u.disconnected.reason != 0) {
+		nacre_log(NACRE_LOG_FATAL, "Received disconnect from %s:%u: %.*s", client->peer,
+		    event->u.disconnected.reason, TEXT(text));
+		nacre_log(NACRE_LOG_FATAL, "Disconnected from %s", client->peer);
+		return;
+	}
+	if (error == NACRE_ERROR_CLOSED || event->u.disconnected.by_peer) {
+		nacre_log(NACRE_LOG_ERROR, "Connection %s by %s",
+		    client->reset ? "reset" : "closed", client->peer);
+		return;
+	}
+	if (text.length > 0)
+		nacre_log(NACRE_LOG_FATAL, "Connection to %s: %.*s", client->peer, TEXT(text));
+	else
+		nacre_log(NACRE_LOG_FATAL, "Connection to %s: %s", client->peer,
+		    nacre_error_string(error));
+}
+
+static bool
+on_log(struct nacre_client *client, const struct nacre_event *event)
+{
+	(void)client;
+	nacre_log(event->u.log.level, "%.*s", TEXT(event->u.log.text));
+	return true;
+}
+
+static bool
+on_identified(struct nacre_client *client, const struct nacre_event *event)
+{
+	log_identified(client, event->u.text);
+	return true;
+}
+
+static bool
+on_preamble(struct nacre_client *client, const struct nacre_event *event)
+{
+	(void)client;
+	nacre_log(NACRE_LOG_DEBUG1, "kex_exchange_identification: banner line: %.*s",
+	    TEXT(event->u.text));
+	return true;
+}
+
+static bool
+on_host_key(struct nacre_client *client, const struct nacre_event *event)
+{
+	const bool trusted =
+	    host_key_trusted(client, event->u.host_key.blob, event->u.host_key.algorithm);
+
+	client->failed |= !trusted;
+	nacre_session_trust_host_key(client->session, trusted);
+	return true;
+}
+
+static bool
+on_keys_exchanged(struct nacre_client *client, const struct nacre_event *event)
+{
+	if (event->u.keys_exchanged.first)
+		client->keys_exchanged = true;
+	log_algorithms(client);
+	return true;
+}
+
+static bool
+on_banner(struct nacre_client *client, const struct nacre_event *event)
+{
+	(void)client;
+	show_banner(event->u.text);
+	return true;
+}
+
+static bool
+on_sign(struct nacre_client *client, const struct nacre_event *event)
+{
+	client->failed |= authenticate_sign(client, event) != 0;
+	return true;
+}
+
+static bool
+on_auth_reply(struct nacre_client *client, const struct nacre_event *event)
+{
+	client->failed |= authenticate_reply(client, event) != 0;
+	return true;
+}
+
+static bool
+on_authenticated(struct nacre_client *client, const struct nacre_event *event)
+{
+	(void)event;
+	client->authenticated = true;
+	return true;
+}
+
+static bool
+on_global_request(struct nacre_client *client, const struct nacre_event *event)
+{
+	if (nacre_span_equals(event->u.global_request.name, "hostkeys-00@openssh.com"))
+		host_key_update_offered(client, event->u.global_request.payload);
+	if (event->u.global_request.want_reply)
+		nacre_global_request_reply(client->session, false, (struct nacre_span){0});
+	return true;
+}
+
+/* Replies come in the order of our requests: the proof of host keys, and keepalives. */
+static bool
+on_global_reply(struct nacre_client *client, const struct nacre_event *event)
+{
+	if (client->update.asked)
+		host_key_update_proved(
+		    client, event->u.global_reply.success, event->u.global_reply.payload);
+	return true;
+}
+
+static bool
+on_pong(struct nacre_client *client, const struct nacre_event *event)
+{
+	(void)client;
+	(void)event;
+	return true;
+}
+
+static bool
+on_disconnected(struct nacre_client *client, const struct nacre_event *event)
+{
+	/* What we refused ourselves has been said. */
+	if (!client->failed && !client->disconnect_seen)
+		log_disconnected(client, event);
+	client->disconnect_seen = true;
+	client->closed = true;
+	return false;
+}
+
+static bool (*const handlers[])(struct nacre_client *, const struct nacre_event *) = {
+    [NACRE_EVENT_LOG] = on_log,
+    [NACRE_EVENT_IDENTIFIED] = on_identified,
+    [NACRE_EVENT_PREAMBLE] = on_preamble,
+    [NACRE_EVENT_HOST_KEY] = on_host_key,
+    [NACRE_EVENT_KEYS_EXCHANGED] = on_keys_exchanged,
+    [NACRE_EVENT_BANNER] = on_banner,
+    [NACRE_EVENT_SIGN] = on_sign,
+    [NACRE_EVENT_AUTH_REPLY] = on_auth_reply,
+    [NACRE_EVENT_AUTHENTICATED] = on_authenticated,
+    [NACRE_EVENT_GLOBAL_REQUEST] = on_global_request,
+    [NACRE_EVENT_GLOBAL_REPLY] = on_global_reply,
+    [NACRE_EVENT_PONG] = on_pong,
+    [NACRE_EVENT_DISCONNECTED] = on_disconnected,
+};
+
+bool
+nacre_client_event(struct nacre_client *client, const struct nacre_event *event)
+{
+	if ((size_t)event->kind >= sizeof handlers / sizeof *handlers ||
+	    handlers[event->kind] == NULL)
+		return event->kind == NACRE_EVENT_SERVICE_ACCEPTED;
+	return handlers[event->kind](client, event);
+}
+
+/* Input and output ----------------------------------------------------------------------------- */
+
+int
+nacre_client_flush(struct nacre_client *client)
+{
+	struct nacre_span output;
+
+	while ((output = nacre_session_output(client->session)).length > 0) {
+		const ssize_t sent = write(client->fd, output.data, output.length);
+
+		if (sent > 0) {
+			nacre_session_sent(client->session, (size_t)sent);
+			if ((size_t)sent < output.length)
+				return 1;
+		} else if (sent < 0 && errno == EAGAIN) {
+			return 1;
+		} else if (sent < 0 && errno != EINTR) {
+			/* What the peer said before it closed is still to be read. */
+			client->reset |= errno == ECONNRESET;
+			return NACRE_ERROR_CLOSED;
+		}
+	}
+	return 0;
+}
+
+ssize_t
+nacre_client_receive(struct nacre_client *client)
+{
+	size_t length;
+	uint8_t *const room = nacre_session_input_room(client->session, &length);
+	ssize_t got;
+
+	if (room == NULL)
+		return NACRE_ERROR_STATE;
+	do
+		got = read(client->fd, room, length);
+	while (got < 0 && errno == EINTR);
+	if (got < 0 && errno == EAGAIN)
+		return 0;
+	if (got < 0)
+		client->reset = errno == ECONNRESET;
+	nacre_session_received(
+	    client->session, got > 0 ? (size_t)got : 0, client->last_received = nacre_clock_ms());
+	client->keepalives_unanswered = 0;
+	return got > 0 ? got : NACRE_ERROR_CLOSED;
+}
+
+uint64_t
+nacre_client_deadline(const struct nacre_client *client)
+{
+	const uint64_t session = nacre_session_deadline(client->session);
+	const uint64_t interval = (uint64_t)client->config->server_alive_interval * 1000;
+
+	if (!client->authenticated || interval == 0)
+		return session;
+	const uint64_t keepalive = client->keepalives_unanswered > 0
+				       ? client->next_keepalive
+				       : client->last_received + interval;
+	return keepalive < session ? keepalive : session;
+}
+
+int
+nacre_client_tick(struct nacre_client *client, uint64_t now)
+{
+	const struct nacre_ssh_config *const config = client->config;
+	const uint64_t interval = (uint64_t)config->server_alive_interval * 1000;
+
+	if (!client->authenticated || interval == 0 || now < client->last_received + interval ||
+	    (client->keepalives_unanswered > 0 && now < client->next_keepalive))
+		return 0;
+	if (client->keepalives_unanswered >= (unsigned)config->server_alive_count_max) {
+		nacre_log(NACRE_LOG_ERROR, "Timeout, server %s not responding.", config->hostname);
+		client->disconnect_seen = true;
+		return NACRE_ERROR_CLOSED;
+	}
+	client->keepalives_unanswered++;
+	client->next_keepalive = now + interval;
+	return nacre_global_request(
+	    client->session, "keepalive@openssh.com", true, (struct nacre_span){0});
+}
+
+/* The login ------------------------------------------------------------------------------------ */
+
+static int
+handshake_timeout(const struct nacre_client *client)
+{
+	uint64_t deadline = nacre_session_deadline(client->session);
+	const uint64_t now = nacre_clock_ms();
+
+	if (!client->authentication_started && client->handshake_deadline < deadline)
+		deadline = client->handshake_deadline;
+	if (deadline == UINT64_MAX)
+		return -1;
+	return deadline <= now ? 0 : (int)(deadline - now);
+}
+
+static int
+await_input(struct nacre_client *client, bool output_waits)
+{
+	struct pollfd wait = {
+	    .fd = client->fd, .events = (short)(POLLIN | (output_waits ? POLLOUT : 0))};
+	const int ready = poll(&wait, 1, handshake_timeout(client));
+
+	if (ready < 0 && errno != EINTR)
+		return NACRE_ERROR_SYSTEM;
+	if (ready == 0 && !client->authentication_started &&
+	    nacre_clock_ms() >= client->handshake_deadline) {
+		nacre_log(NACRE_LOG_ERROR, "Connection timed out during banner exchange");
+		nacre_log(NACRE_LOG_ERROR, "Connection to %s timed out", client->peer);
+		return NACRE_ERROR_CLOSED;
+	}
+	if (ready > 0 && (wait.revents & ~POLLOUT) != 0)
+		nacre_client_receive(client);
+	return 0;
+}
+
+static void
+take_events(struct nacre_client *client)
+{
+	struct nacre_event event;
+
+	while (!client->authenticated && !client->failed &&
+	       nacre_session_next_event(client->session, nacre_clock_ms(), &event))
+		nacre_client_event(client, &event);
+}
+
+/* One turn: events, requests that have become possible, output, input. */
+static int
+login_step(struct nacre_client *client)
+{
+	take_events(client);
+	if (client->keys_exchanged && !client->authentication_started && !client->failed) {
+		/* What came with NEWKEYS, as a rule the algorithms for signatures, is known now. */
+		client->authentication_started = true;
+		client->failed |= authenticate_start(client) != 0;
+		take_events(client);
+	}
+	const int flushed = nacre_client_flush(client);
+	if (client->failed || client->closed)
+		return NACRE_ERROR_REFUSED;
+	if (client->authenticated)
+		return 0;
+	return await_input(client, flushed == 1);
+}
+
+static int
+login(struct nacre_client *client)
+{
+	int error;
+
+	nacre_client_flush(client);
+	/* The first flight is on its way: time for what is needed when the answer comes. */
+	if ((error = identities_load(client)) != 0)
+		return error;
+	while (!client->authenticated)
+		if ((error = login_step(client)) != 0)
+			return error;
+	nacre_log(NACRE_LOG_VERBOSE, "Authenticated to %s ([%s]:%d) using \"%s\".",
+	    client->config->hostname, client->address != NULL ? client->address : "via proxy",
+	    client->config->port,
+	    client->authentication.current != NULL ? client->authentication.current->name : "none");
+	return 0;
+}
+
+int
+nacre_client_open(const struct nacre_client_options *options, struct nacre_client **client)
+{
+	struct nacre_client *const new = calloc(1, sizeof *new);
+
+	if (new == NULL)
+		return NACRE_ERROR_MEMORY;
+	new->config = options->config;
+	new->ssh_program = options->ssh_program;
+	new->user_file = options->user_file;
+	new->interactive = options->interactive;
+	new->fd = -1;
+	new->handshake_deadline = UINT64_MAX;
+	/* A peer that goes away is told by errors, not by a signal. */
+	signal(SIGPIPE, SIG_IGN);
+	int error = establish(new);
+	if (error == 0)
+		error = login(new);
+	if (error != 0) {
+		nacre_client_free(new);
+		return error;
+	}
+	new->last_received = nacre_clock_ms();
+	*client = new;
+	return 0;
+}
+
+void
+nacre_client_settle(struct nacre_client *client)
+{
+	if (!client->settled)
+		preference_store(client, client->authentication.accepted);
+	client->settled = true;
+	identities_free(client);
+	authenticate_free(client);
+}
+
+void
+nacre_client_free(struct nacre_client *client)
+{
+	if (client == NULL)
+		return;
+	if (client->fd >= 0)
+		close(client->fd);
+	nacre_session_free(client->session);
+	nacre_known_hosts_free(client->known);
+	nacre_buffer_free(&client->host_key);
+	host_key_update_free(client);
+	identities_free(client);
+	authenticate_free(client);
+	preference_free(client);
+	connect_free(client);
+	free(client->address);
+	free(client->peer);
+	free(client->known_name);
+	free(client->user_known_hosts);
+	free(client->agent_path);
+	free(client->forward_agent_path);
+	free(client);
+}
+
+void
+nacre_client_close(struct nacre_client *client)
+{
+	if (client == NULL)
+		return;
+	if (!client->closed) {
+		nacre_session_disconnect(
+		    client->session, NACRE_DISCONNECT_BY_APPLICATION, "disconnected by user");
+		nacre_client_flush(client);
+	}
+	nacre_client_settle(client);
+	nacre_client_free(client);
+}
+
+struct nacre_session *
+nacre_client_session(const struct nacre_client *client)
+{
+	return client->session;
+}
+
+int
+nacre_client_read_fd(const struct nacre_client *client)
+{
+	return client->fd;
+}
+
+int
+nacre_client_write_fd(const struct nacre_client *client)
+{
+	return client->fd;
+}
+
+const char *
+nacre_client_peer(const struct nacre_client *client)
+{
+	return client->peer;
+}
+
+const char *
+nacre_client_forward_agent_path(struct nacre_client *client)
+{
+	struct nacre_ssh_config *const config = client->config;
+	const char *const socket = config->forward_agent_socket;
+
+	if (!config->forward_agent)
+		return NULL;
+	if (socket == NULL)
+		return client->agent_path;
+	if (client->forward_agent_path == NULL && *socket == '$' && socket[1] != '{') {
+		const char *const value = getenv(socket + 1);
+		client->forward_agent_path = value != NULL ? strdup(value) : NULL;
+	} else if (client->forward_agent_path == NULL) {
+		client->forward_agent_path =
+		    nacre_ssh_config_expand(config, "ForwardAgent", socket, NULL, 0);
+	}
+	return client->forward_agent_path;
+}

@@ -1,0 +1,456 @@
+/*
+ * The keys that we may log in with: from the agent and from files, in OpenSSH's order. Keys of the
+ * agent that the configuration names come first, then its others, then those that are only files.
+ */
+#include <client/client.h>
+#include <nacre/certificate.h>
+#include <nacre/prompt.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define IDENTITIES_MAX 256
+#define TEXT(buffer)   (int)nacre_buffer_length(buffer), (const char *)nacre_buffer_span(buffer).data
+
+static const char *
+agent_variable(const char *name)
+{
+	const char *const value = getenv(name);
+
+	return value != NULL && *value != '\0' ? value : NULL;
+}
+
+/* The socket that IdentityAgent means; NULL: none. */
+static char *
+agent_path(struct nacre_client *client)
+{
+	const char *const configured = client->config->identity_agent;
+	const char *value;
+
+	if (configured == NULL || strcmp(configured, "SSH_AUTH_SOCK") == 0)
+		value = agent_variable("SSH_AUTH_SOCK");
+	else if (strcmp(configured, "none") == 0)
+		value = NULL;
+	else if (*configured == '$' && configured[1] != '{')
+		value = agent_variable(configured + 1);
+	else
+		return nacre_ssh_config_expand(
+		    client->config, "IdentityAgent", configured, NULL, 0);
+	return value != NULL ? strdup(value) : NULL;
+}
+
+/* Makes room for one more; NULL when the bound is reached or memory is out. */
+static struct identity *
+identity_add(struct identities *identities)
+{
+	if (identities->list == NULL)
+		identities->list = calloc(IDENTITIES_MAX, sizeof *identities->list);
+	if (identities->list == NULL || identities->count == IDENTITIES_MAX)
+		return NULL;
+	return &identities->list[identities->count++];
+}
+
+static void
+identity_clear(struct identity *identity)
+{
+	nacre_key_free(identity->key);
+	nacre_buffer_free(&identity->blob);
+	nacre_buffer_free(&identity->agent_blob);
+	free(identity->file);
+	free(identity->comment);
+	free(identity->algorithm);
+	*identity = (struct identity){0};
+}
+
+/* A key that a file names: its public half, if that can be had without asking for a passphrase. */
+static void
+add_file(struct identities *files, const char *path, const char *public_path, bool configured)
+{
+	struct nacre_key *key = NULL;
+	const int error = nacre_key_load_public(public_path, &key, NULL);
+
+	nacre_log(NACRE_LOG_DEBUG1, "identity file %s type %s", public_path,
+	    error == 0 ? nacre_key_format(key) : "-1");
+	/* The file is there but does not show its public half: asked for when its turn comes. */
+	if (error != 0 && (error == NACRE_ERROR_SYSTEM || path != public_path))
+		return;
+	struct identity *const identity = identity_add(files);
+	if (identity == NULL) {
+		nacre_key_free(key);
+		return;
+	}
+	identity->key = key;
+	identity->file = strdup(path);
+	identity->comment = strdup(path);
+	identity->configured = configured;
+	if (key != NULL)
+		nacre_key_put_blob(key, false, &identity->blob);
+}
+
+/* The certificate "PATH-cert.pub" is tried before the key itself, as ssh(1) does. */
+static void
+add_file_and_certificate(struct identities *files, const char *path, bool configured)
+{
+	const size_t count = files->count;
+	char *certificate = NULL;
+
+	add_file(files, path, path, configured);
+	if (files->count == count || asprintf(&certificate, "%s-cert.pub", path) < 0)
+		return;
+	add_file(files, path, certificate, configured);
+	if (files->count == count + 2) {
+		const struct identity plain = files->list[count];
+
+		files->list[count] = files->list[count + 1];
+		files->list[count + 1] = plain;
+	}
+	free(certificate);
+}
+
+static void
+load_files(struct nacre_client *client, struct identities *files)
+{
+	struct nacre_ssh_config *const config = client->config;
+	const bool configured = nacre_ssh_config_is_set(config, "IdentityFile");
+
+	for (size_t i = 0; i < config->identity_file.count; i++) {
+		char *const path = nacre_ssh_config_expand(
+		    config, "IdentityFile", config->identity_file.words[i], NULL, 0);
+
+		if (path == NULL)
+			nacre_log(NACRE_LOG_ERROR, "%.*s", TEXT(&config->error));
+		else if (strcmp(path, "none") != 0)
+			add_file_and_certificate(files, path, configured);
+		free(path);
+	}
+}
+
+/* CertificateFile: goes with the identity whose key it certifies. */
+static void
+load_certificates(struct nacre_client *client, struct identities *files)
+{
+	struct nacre_ssh_config *const config = client->config;
+	const size_t plain_count = files->count;
+
+	for (size_t i = 0; i < config->certificate_file.count; i++) {
+		struct nacre_key *key = NULL;
+		char *const path = nacre_ssh_config_expand(
+		    config, "CertificateFile", config->certificate_file.words[i], NULL, 0);
+
+		if (path == NULL || nacre_key_load_public(path, &key, NULL) != 0)
+			nacre_log(NACRE_LOG_DEBUG1, "certificate file %s: cannot be read",
+			    path != NULL ? path : config->certificate_file.words[i]);
+		const char *file = NULL;
+		for (size_t j = 0; j < plain_count && key != NULL; j++)
+			if (files->list[j].key != NULL && nacre_key_equal(files->list[j].key, key))
+				file = files->list[j].file;
+		nacre_key_free(key);
+		if (path != NULL && key != NULL)
+			add_file(files, file != NULL ? file : path, path, true);
+		free(path);
+	}
+}
+
+static int
+connect_agent(struct nacre_client *client, struct nacre_agent_identities *held)
+{
+	struct identities *const identities = &client->identities;
+	int error;
+
+	if ((client->agent_path = agent_path(client)) == NULL)
+		return NACRE_ERROR_NOT_FOUND;
+	if ((error = nacre_agent_connect(client->agent_path, &identities->agent)) != 0) {
+		nacre_log(NACRE_LOG_DEBUG1, "Could not connect to the agent at %s: %s",
+		    client->agent_path, strerror(errno));
+		return error;
+	}
+	if ((error = nacre_agent_list(identities->agent, held)) != 0)
+		nacre_log(NACRE_LOG_DEBUG1, "The agent does not list its keys: %s",
+		    nacre_error_string(error));
+	return error;
+}
+
+static struct identity *
+find_file(struct identities *files, struct nacre_span blob)
+{
+	for (size_t i = 0; i < files->count; i++)
+		if (nacre_span_equal(nacre_buffer_span(&files->list[i].blob), blob))
+			return &files->list[i];
+	return NULL;
+}
+
+/* A certificate file's key may be in the agent without the certificate. */
+static bool
+agent_holds_key(const struct nacre_agent_identities *held, struct identity *certificate)
+{
+	for (size_t i = 0; i < held->count; i++)
+		if (held->list[i].key != NULL &&
+		    nacre_key_equal(held->list[i].key, certificate->key)) {
+			nacre_put_span(&certificate->agent_blob, held->list[i].blob);
+			return !certificate->agent_blob.failed;
+		}
+	return false;
+}
+
+static void
+take_file(struct identities *identities, struct identity *file, bool in_agent)
+{
+	struct identity *const identity = identity_add(identities);
+
+	if (identity == NULL)
+		return;
+	*identity = *file;
+	identity->in_agent = in_agent;
+	*file = (struct identity){0};
+}
+
+static void
+take_agent_key(struct identities *identities, const struct nacre_agent_identity *held)
+{
+	struct identity *const identity = identity_add(identities);
+
+	if (identity == NULL)
+		return;
+	nacre_put_span(&identity->blob, held->blob);
+	if (identity->blob.failed || nacre_key_from_blob(held->blob, &identity->key) != 0) {
+		identity_clear(identity);
+		identities->count--;
+		return;
+	}
+	identity->comment = strdup(held->comment != NULL ? held->comment : "");
+	identity->in_agent = true;
+}
+
+static void
+merge(struct nacre_client *client, struct identities *files,
+    const struct nacre_agent_identities *held)
+{
+	struct identities *const identities = &client->identities;
+
+	for (size_t i = 0; i < held->count; i++) {
+		struct identity *const file = find_file(files, held->list[i].blob);
+
+		if (file != NULL)
+			take_file(identities, file, true);
+	}
+	for (size_t i = 0; i < files->count; i++)
+		if (files->list[i].key != NULL && nacre_key_is_certificate(files->list[i].key) &&
+		    agent_holds_key(held, &files->list[i]))
+			take_file(identities, &files->list[i], true);
+	if (!client->config->identities_only)
+		for (size_t i = 0; i < held->count; i++)
+			if (held->list[i].key != NULL &&
+			    find_file(identities, held->list[i].blob) == NULL)
+				take_agent_key(identities, &held->list[i]);
+	for (size_t i = 0; i < files->count; i++)
+		if (files->list[i].file != NULL)
+			take_file(identities, &files->list[i], false);
+}
+
+static void
+log_identities(const struct nacre_client *client)
+{
+	if (nacre_log_level_get() < NACRE_LOG_DEBUG1)
+		return;
+	for (size_t i = 0; i < client->identities.count; i++) {
+		const struct identity *const identity = &client->identities.list[i];
+		struct nacre_buffer fingerprint = {0};
+
+		if (identity->key != NULL)
+			nacre_key_fingerprint(
+			    identity->key, NACRE_FINGERPRINT_SHA256, &fingerprint);
+		nacre_log(NACRE_LOG_DEBUG1, "Will attempt key: %s %s %.*s%s%s", identity->comment,
+		    identity->key != NULL ? nacre_key_type_label(identity->key) : "",
+		    TEXT(&fingerprint), identity->configured ? " explicit" : "",
+		    identity->in_agent ? " agent" : "");
+		nacre_buffer_free(&fingerprint);
+	}
+}
+
+int
+identities_load(struct nacre_client *client)
+{
+	struct nacre_agent_identities held = {0};
+	struct identities files = {0};
+
+	load_files(client, &files);
+	load_certificates(client, &files);
+	if (connect_agent(client, &held) != 0) {
+		nacre_agent_free(client->identities.agent);
+		client->identities.agent = NULL;
+	}
+	merge(client, &files, &held);
+	nacre_agent_identities_free(&held);
+	for (size_t i = 0; i < files.count; i++)
+		identity_clear(&files.list[i]);
+	free(files.list);
+	log_identities(client);
+	return 0;
+}
+
+void
+identities_free(struct nacre_client *client)
+{
+	for (size_t i = 0; i < client->identities.count; i++)
+		identity_clear(&client->identities.list[i]);
+	free(client->identities.list);
+	nacre_agent_free(client->identities.agent);
+	client->identities = (struct identities){0};
+}
+
+static void
+warn_unprotected(const char *path, unsigned mode)
+{
+	struct nacre_buffer text = {0};
+
+	nacre_key_put_unprotected(path, mode, &text);
+	struct nacre_span left = nacre_buffer_span(&text);
+	while (left.length > 0) {
+		const uint8_t *const end = memchr(left.data, '\n', left.length);
+		const size_t length = end != NULL ? (size_t)(end - left.data) : left.length;
+		const size_t step = end != NULL ? length + 1 : length;
+
+		nacre_log(NACRE_LOG_ERROR, "%.*s", (int)length, (const char *)left.data);
+		left.data += step;
+		left.length -= step;
+	}
+	nacre_buffer_free(&text);
+	nacre_log(NACRE_LOG_INFO, "hint: chmod 600 %s", path);
+}
+
+static void
+report_load(const char *path, int error, unsigned mode)
+{
+	if (error == NACRE_ERROR_PERMISSION)
+		warn_unprotected(path, mode);
+	else if (error == NACRE_ERROR_SYSTEM && errno == ENOENT)
+		nacre_log(NACRE_LOG_DEBUG1, "no such identity: %s: %s", path, strerror(errno));
+	else
+		nacre_log(NACRE_LOG_ERROR, "Load key \"%s\": %s", path,
+		    error == NACRE_ERROR_SYSTEM       ? strerror(errno)
+		    : error == NACRE_ERROR_PASSPHRASE ? "incorrect passphrase supplied to "
+							"decrypt private key"
+						      : nacre_error_string(error));
+}
+
+/* Asks for the passphrase up to NumberOfPasswordPrompts times; an empty one passes to the next
+ * key. */
+static int
+load_with_passphrase(struct nacre_client *client, const char *path, struct nacre_key **key)
+{
+	struct nacre_buffer passphrase = {0};
+	char *prompt = NULL;
+	int error = NACRE_ERROR_PASSPHRASE;
+
+	if (client->config->batch_mode ||
+	    asprintf(&prompt, "Enter passphrase for key '%.100s': ", path) < 0)
+		return NACRE_ERROR_PASSPHRASE;
+	for (int i = 0;
+	     i < client->config->number_of_password_prompts && error == NACRE_ERROR_PASSPHRASE;
+	     i++) {
+		nacre_buffer_clear(&passphrase);
+		if (nacre_prompt(prompt, 0, &passphrase) != 0 ||
+		    nacre_buffer_length(&passphrase) == 0) {
+			nacre_log(NACRE_LOG_DEBUG2, "no passphrase given, try next key");
+			break;
+		}
+		error =
+		    nacre_key_load_private(path, nacre_buffer_span(&passphrase), key, NULL, NULL);
+		if (error == NACRE_ERROR_PASSPHRASE)
+			nacre_log(NACRE_LOG_DEBUG2, "bad passphrase given, try again...");
+	}
+	nacre_buffer_free(&passphrase);
+	free(prompt);
+	return error;
+}
+
+static void
+add_to_agent(struct nacre_client *client, const struct identity *identity)
+{
+	const struct nacre_ssh_config *const config = client->config;
+	const struct nacre_agent_constraints constraints = {
+	    .lifetime = (uint32_t)config->add_keys_to_agent_lifespan,
+	    .confirm = config->add_keys_to_agent == NACRE_CONFIRM};
+
+	if (config->add_keys_to_agent == NACRE_NO || client->identities.agent == NULL)
+		return;
+	if (config->add_keys_to_agent == NACRE_ASK) {
+		struct nacre_buffer question = {0};
+
+		nacre_put_format(&question, "Add key %s to agent?", identity->file);
+		nacre_put_byte(&question, '\0');
+		const bool agreed =
+		    !question.failed && nacre_prompt_confirm((const char *)question.data);
+		nacre_buffer_free(&question);
+		if (!agreed)
+			return;
+	}
+	if (nacre_agent_add(
+		client->identities.agent, identity->key, identity->comment, &constraints) == 0)
+		nacre_log(NACRE_LOG_DEBUG1, "identity added to agent: %s", identity->file);
+	else
+		nacre_log(NACRE_LOG_DEBUG1, "could not add identity to agent: %s", identity->file);
+}
+
+int
+identity_unlock(struct nacre_client *client, struct identity *identity, bool ask)
+{
+	struct nacre_key *private = NULL;
+	unsigned mode = 0;
+	int error;
+
+	if (identity->in_agent || (identity->key != NULL && nacre_key_is_private(identity->key)))
+		return 0;
+	error =
+	    nacre_key_load_private(identity->file, (struct nacre_span){0}, &private, NULL, &mode);
+	if (error != 0 && !ask)
+		return error;
+	if (error == NACRE_ERROR_PASSPHRASE)
+		error = load_with_passphrase(client, identity->file, &private);
+	if (error != 0) {
+		report_load(identity->file, error, mode);
+		return error;
+	}
+	if (identity->key != NULL && !nacre_key_equal(identity->key, private)) {
+		nacre_log(NACRE_LOG_ERROR,
+		    "identity %s: its private key does not match its public key", identity->file);
+		nacre_key_free(private);
+		return NACRE_ERROR_ARGUMENT;
+	}
+	/* A certificate stays what is shown; the private key signs. */
+	if (identity->key != NULL && nacre_key_is_certificate(identity->key))
+		nacre_key_attach_certificate(private, identity->key);
+	else if (identity->key == NULL)
+		nacre_key_put_blob(private, false, &identity->blob);
+	nacre_key_free(identity->key);
+	identity->key = private;
+	add_to_agent(client, identity);
+	return identity->blob.failed ? NACRE_ERROR_MEMORY : 0;
+}
+
+int
+identity_sign(struct nacre_client *client, struct identity *identity, struct nacre_span data,
+    struct nacre_buffer *signature)
+{
+	int error;
+
+	if (!identity->in_agent) {
+		if ((error = identity_unlock(client, identity, true)) != 0)
+			return error;
+		return nacre_key_sign(identity->key, identity->algorithm, data, signature);
+	}
+	const struct nacre_buffer *const blob = nacre_buffer_length(&identity->agent_blob) > 0
+						    ? &identity->agent_blob
+						    : &identity->blob;
+	error = nacre_agent_sign(client->identities.agent, nacre_buffer_span(blob), data,
+	    nacre_agent_sign_flags(nacre_span_of(identity->algorithm)), signature);
+	if (error != 0)
+		nacre_log(NACRE_LOG_ERROR,
+		    "sign_and_send_pubkey: signing failed for %s \"%s\" from agent: %s",
+		    nacre_key_type_label(identity->key), identity->comment,
+		    error == NACRE_ERROR_REFUSED ? "agent refused operation"
+						 : nacre_error_string(error));
+	return error;
+}

@@ -1,0 +1,311 @@
+/*
+ * What servers showed to prefer, in a small file (nacre_hosts beside known_hosts): their first key
+ * exchange and host key algorithm, the round trip, and which user key they took. With it the next
+ * login guesses right and saves a round trip or two. It changes the order in which we offer and try
+ * things, and nothing else: a wrong, old or hostile file costs time, not safety. Servers and keys
+ * appear as salted hashes, so that the file tells as little as a hashed known_hosts.
+ *
+ * First line "nacre-hosts 1 SALT", then lines "SERVER KEX HOSTKEY ROUNDTRIP IDENTITY", the newest
+ * at the end; hexadecimal but for the names, "-" for none.
+ */
+#include <client/client.h>
+#include <crypto/hash.h>
+#include <crypto/kex.h>
+#include <nacre/crypto.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FILE_MAX      65536 /* bytes; the oldest lines go when it would grow beyond */
+#define LINE_LIMIT    256   /* bytes; ours are far shorter */
+#define HEADER        "nacre-hosts 1 "
+#define HEADER_LENGTH (sizeof HEADER - 1)
+
+/* Changes of the round trip below this factor are not worth a write. */
+#define ROUND_TRIP_FACTOR 2
+
+static uint64_t
+mark(const struct nacre_client *client, struct nacre_span data)
+{
+	const struct nacre_span salt = {client->preferences.salt, PREFERENCE_SALT_LENGTH};
+	uint8_t digest[HASH_LENGTH_MAX];
+	uint64_t value = 0;
+
+	if (hash_hmac(&hash_sha256, salt, data, digest) != 0)
+		return 0;
+	memcpy(&value, digest, sizeof value);
+	return value;
+}
+
+/* Beside the first of the user's known_hosts files; nowhere when that is not to be kept either. */
+static char *
+file_path(const struct nacre_client *client)
+{
+	const char *const known = client->user_known_hosts;
+	const char *const slash = known != NULL ? strrchr(known, '/') : NULL;
+	char *path = NULL;
+
+	if (slash == NULL || strncmp(known, "/dev/", 5) == 0 ||
+	    asprintf(&path, "%.*s/nacre_hosts", (int)(slash - known), known) < 0)
+		return NULL;
+	return path;
+}
+
+/* Reads a regular file of ours; what is not one is left alone. */
+static bool
+read_file(const char *path, struct nacre_buffer *text)
+{
+	struct stat status;
+	const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	bool good = false;
+
+	if (fd < 0)
+		return false;
+	if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_uid == geteuid() &&
+	    status.st_size > 0 && status.st_size <= FILE_MAX) {
+		uint8_t *const room = nacre_buffer_room(text, (size_t)status.st_size);
+		const ssize_t got = room != NULL ? read(fd, room, (size_t)status.st_size) : -1;
+
+		if (got > 0)
+			nacre_buffer_added(text, (size_t)got);
+		good = got > 0;
+	}
+	close(fd);
+	return good;
+}
+
+static struct nacre_span
+next_line(struct nacre_span *text)
+{
+	const uint8_t *const end = text->length > 0 ? memchr(text->data, '\n', text->length) : NULL;
+	struct nacre_span line = {text->data, 0};
+
+	if (end == NULL) {
+		*text = (struct nacre_span){0};
+		return (struct nacre_span){0};
+	}
+	line.length = (size_t)(end - text->data);
+	text->data = end + 1;
+	text->length -= line.length + 1;
+	return line;
+}
+
+static bool
+parse_header(struct nacre_client *client, struct nacre_span line)
+{
+	size_t length;
+
+	return line.length == HEADER_LENGTH + 2 * (size_t)PREFERENCE_SALT_LENGTH &&
+	       memcmp(line.data, HEADER, HEADER_LENGTH) == 0 &&
+	       sodium_hex2bin(client->preferences.salt, PREFERENCE_SALT_LENGTH,
+		   (const char *)line.data + HEADER_LENGTH, line.length - HEADER_LENGTH, NULL,
+		   &length, NULL) == 0 &&
+	       length == PREFERENCE_SALT_LENGTH;
+}
+
+/* The server's mark and what is remembered of it; false for anything that we did not write. */
+static bool
+parse_line(struct nacre_span line, uint64_t *server, struct preference *preference)
+{
+	char text[LINE_LIMIT], kex[PREFERENCE_NAME_MAX], host_key[PREFERENCE_NAME_MAX];
+	unsigned long long name, identity;
+	unsigned round_trip;
+	int used = 0;
+
+	if (line.length == 0 || line.length >= sizeof text)
+		return false;
+	memcpy(text, line.data, line.length);
+	text[line.length] = '\0';
+	if (sscanf(text, "%16llx %63s %63s %8x %16llx%n", &name, kex, host_key, &round_trip,
+		&identity, &used) != 5 ||
+	    (size_t)used != line.length)
+		return false;
+	*server = name;
+	*preference = (struct preference){.round_trip = round_trip, .identity = identity};
+	if (strcmp(kex, "-") != 0)
+		memcpy(preference->kex, kex, sizeof kex);
+	if (strcmp(host_key, "-") != 0)
+		memcpy(preference->host_key, host_key, sizeof host_key);
+	return true;
+}
+
+static void
+new_salt(struct nacre_client *client)
+{
+	nacre_random(client->preferences.salt, PREFERENCE_SALT_LENGTH);
+	nacre_buffer_clear(&client->preferences.text);
+}
+
+void
+preference_load(struct nacre_client *client)
+{
+	struct preferences *const preferences = &client->preferences;
+	struct preference found;
+	uint64_t server;
+
+	if ((preferences->path = file_path(client)) == NULL)
+		return;
+	if (!read_file(preferences->path, &preferences->text)) {
+		new_salt(client);
+	} else {
+		struct nacre_span rest = nacre_buffer_span(&preferences->text);
+
+		if (!parse_header(client, next_line(&rest)))
+			new_salt(client);
+	}
+	preferences->name = mark(client, nacre_span_of(client->known_name));
+	struct nacre_span rest = nacre_buffer_span(&preferences->text);
+	next_line(&rest);
+	while (rest.length > 0)
+		if (parse_line(next_line(&rest), &server, &found) && server == preferences->name)
+			client->preference = found;
+}
+
+bool
+preference_remembers(const struct nacre_client *client, const struct identity *identity)
+{
+	return client->preferences.path != NULL && client->preference.identity != 0 &&
+	       mark(client, nacre_buffer_span(&identity->blob)) == client->preference.identity;
+}
+
+static void
+copy_name(char *to, struct nacre_span name)
+{
+	if (name.length == 0 || name.length >= PREFERENCE_NAME_MAX ||
+	    memchr(name.data, '\0', name.length) != NULL)
+		return;
+	memcpy(to, name.data, name.length);
+	to[name.length] = '\0';
+}
+
+/*
+ * The server's first key exchange method, if offering it first changes nothing for the worse: it
+ * is what we agreed on, or it resists quantum computers like what we would have preferred.
+ */
+static void
+observe_kex(const struct nacre_client *client, struct preference *seen)
+{
+	struct nacre_session_algorithms agreed;
+	struct nacre_span list = nacre_session_peer_kex_algorithms(client->session);
+	const struct nacre_span first = nacre_list_next(&list);
+	const struct kex_method *const method = kex_find(first);
+
+	nacre_session_algorithms(client->session, &agreed);
+	if (method != NULL && (nacre_span_equals(first, agreed.kex) || method->post_quantum))
+		copy_name(seen->kex, first);
+}
+
+static void
+observe(const struct nacre_client *client, const struct identity *accepted, struct preference *seen)
+{
+	struct nacre_span list = nacre_session_peer_host_key_algorithms(client->session);
+	const uint32_t round_trip = nacre_session_round_trip(client->session);
+
+	observe_kex(client, seen);
+	copy_name(seen->host_key, nacre_list_next(&list));
+	if (round_trip != UINT32_MAX)
+		seen->round_trip = round_trip;
+	if (accepted != NULL)
+		seen->identity = mark(client, nacre_buffer_span(&accepted->blob));
+}
+
+static bool
+worth_writing(const struct preference *old, const struct preference *seen)
+{
+	const uint32_t low =
+	    old->round_trip < seen->round_trip ? old->round_trip : seen->round_trip;
+	const uint32_t high =
+	    old->round_trip < seen->round_trip ? seen->round_trip : old->round_trip;
+
+	return strcmp(old->kex, seen->kex) != 0 || strcmp(old->host_key, seen->host_key) != 0 ||
+	       old->identity != seen->identity || (high > 10 && high / ROUND_TRIP_FACTOR > low);
+}
+
+static const char *
+or_dash(const char *name)
+{
+	return *name != '\0' ? name : "-";
+}
+
+static void
+put_line(
+    const struct nacre_client *client, const struct preference *seen, struct nacre_buffer *text)
+{
+	nacre_put_format(text, "%016llx %s %s %x %016llx\n",
+	    (unsigned long long)client->preferences.name, or_dash(seen->kex),
+	    or_dash(seen->host_key), seen->round_trip, (unsigned long long)seen->identity);
+}
+
+/* The whole new file: header, the other servers' lines as far as they fit, ours. */
+static void
+compose(const struct nacre_client *client, const struct preference *seen, struct nacre_buffer *text)
+{
+	struct nacre_span rest = nacre_buffer_span(&client->preferences.text);
+	char salt[2 * PREFERENCE_SALT_LENGTH + 1];
+	struct preference other;
+	uint64_t server;
+
+	sodium_bin2hex(salt, sizeof salt, client->preferences.salt, PREFERENCE_SALT_LENGTH);
+	nacre_put_format(text, "%s%s\n", HEADER, salt);
+	next_line(&rest);
+	while (rest.length > 0) {
+		const bool fits = rest.length + 2 * (size_t)LINE_LIMIT < FILE_MAX;
+		const struct nacre_span line = next_line(&rest);
+
+		if (!fits || !parse_line(line, &server, &other) ||
+		    server == client->preferences.name)
+			continue;
+		nacre_put_span(text, line);
+		nacre_put_byte(text, '\n');
+	}
+	put_line(client, seen, text);
+}
+
+static bool
+write_file(const char *path, struct nacre_span text)
+{
+	const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0)
+		return false;
+	const bool good = write(fd, text.data, text.length) == (ssize_t)text.length;
+	close(fd);
+	return good;
+}
+
+void
+preference_store(struct nacre_client *client, const struct identity *accepted)
+{
+	struct preference seen = {0};
+	struct nacre_buffer text = {0};
+	char *temporary = NULL;
+
+	if (client->preferences.path == NULL)
+		return;
+	observe(client, accepted, &seen);
+	if (!worth_writing(&client->preference, &seen) ||
+	    asprintf(&temporary, "%s.%ld", client->preferences.path, (long)getpid()) < 0)
+		return;
+	compose(client, &seen, &text);
+	/* Nothing is said when it fails: it is a convenience, and ~/.ssh need not exist. */
+	if (!text.failed && write_file(temporary, nacre_buffer_span(&text)))
+		rename(temporary, client->preferences.path);
+	else if (errno != EEXIST)
+		unlink(temporary);
+	nacre_buffer_free(&text);
+	free(temporary);
+}
+
+void
+preference_free(struct nacre_client *client)
+{
+	nacre_buffer_free(&client->preferences.text);
+	free(client->preferences.path);
+	client->preferences.path = NULL;
+}
