@@ -16,14 +16,6 @@
 
 #define TEXT(span) (int)(span).length, (const char *)(span).data
 
-/* A method says whether it has anything left to try, and sends its next request(s): 1 when it did,
- * 0 when there is nothing left, or an error. */
-struct authentication_method {
-	const char *name;
-	bool (*usable)(const struct nacre_client *client);
-	int (*next)(struct nacre_client *client);
-};
-
 /* Public keys ------------------------------------------------------------------------------- */
 
 static void

@@ -67,6 +67,15 @@ struct identities {
 };
 
 /* authenticate.c */
+
+/* A method says whether it has anything left to try, and sends its next request(s): 1 when it did,
+ * 0 when there is nothing left, or an error. */
+struct authentication_method {
+	const char *name;
+	bool (*usable)(const struct nacre_client *client);
+	int (*next)(struct nacre_client *client);
+};
+
 struct authentication {
 	char *methods;        /* what the server lets us try next; NULL: not told yet */
 	uint32_t outstanding; /* requests without an answer */
@@ -146,8 +155,8 @@ bool algorithms_allowed(const char *list, struct nacre_span name);
 
 int host_key_load_known(struct nacre_client *client);
 /* Decides about a host key, asking where the configuration wants that; logs what it refuses. */
-bool
-host_key_trusted(struct nacre_client *client, struct nacre_span blob, struct nacre_span algorithm);
+bool host_key_trusted(
+    struct nacre_client *client, struct nacre_span blob, struct nacre_span algorithm);
 /* hostkeys-00@openssh.com arrived; its proof arrived. */
 void host_key_update_offered(struct nacre_client *client, struct nacre_span payload);
 void host_key_update_proved(struct nacre_client *client, bool success, struct nacre_span payload);
