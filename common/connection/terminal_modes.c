@@ -185,7 +185,7 @@ mode_set(struct termios *termios, const struct mode *mode, uint32_t argument)
 	flags = flags_of(termios, mode->place);
 	if (argument != 0)
 		*flags = (*flags & ~mode->mask) | mode->value;
-	else if (mode->mask == mode->value) /* "not CS7" does not say which size it is */
+	else if (mode->mask != CSIZE) /* "not CS7" does not say which size it is */
 		*flags &= ~mode->mask;
 }
 

@@ -11,6 +11,7 @@
 #define WINDOW_ROUNDS    4   /* a window holds what arrives in so many round trips */
 #define WINDOW_BATCH     8   /* the peer is told when one part in so many is free */
 #define SESSION_WINDOWS  4   /* all windows together: so many of the largest */
+#define WINDOW_SHARE     64  /* a new window is at most so small a part of what is left of that */
 #define ROUND_TRIP_GUESS 100 /* milliseconds, while none was measured */
 
 static uint64_t
@@ -25,7 +26,7 @@ window_open(struct connection *connection, struct channel *channel)
 {
 	uint64_t limit = session_limit(connection);
 	uint64_t left = limit > connection->granted ? limit - connection->granted : 0;
-	uint64_t size = left / 16;
+	uint64_t size = left / WINDOW_SHARE;
 
 	if (size > WINDOW_FIRST)
 		size = WINDOW_FIRST;
