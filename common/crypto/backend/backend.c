@@ -1,6 +1,6 @@
 /* The table of the module, and the initialisation of OpenSSL. */
 #include <crypto/backend.h>
-#include <crypto/backend_keys.h>
+#include <crypto/backend/keys.h>
 
 #include <openssl/crypto.h>
 
@@ -15,7 +15,10 @@ initialise(void)
 			   OPENSSL_INIT_NO_ADD_ALL_CIPHERS | OPENSSL_INIT_NO_ADD_ALL_DIGESTS |
 			   OPENSSL_INIT_NO_ATEXIT;
 
-	return OPENSSL_init_crypto(options, NULL) == 1 ? 0 : NACRE_ERROR_LIBRARY;
+	if (OPENSSL_init_crypto(options, NULL) != 1)
+		return NACRE_ERROR_LIBRARY;
+	pem_initialise();
+	return 0;
 }
 
 const struct backend nacre_crypto_backend = {

@@ -20,6 +20,8 @@ int rsa_sign(const struct backend_rsa *key, const struct hash_algorithm *hash,
     struct nacre_span data, struct nacre_buffer *signature);
 int rsa_verify(const struct backend_rsa *key, const struct hash_algorithm *hash,
     struct nacre_span data, struct nacre_span signature);
+/* Registers what PEM files name; called before anything else of OpenSSL. */
+void pem_initialise(void);
 int pem_decode(struct nacre_span text, struct nacre_span passphrase, struct backend_key *key);
 int pem_encode(const struct backend_key *key, enum backend_pem_format format,
     struct nacre_span passphrase, struct nacre_buffer *text);

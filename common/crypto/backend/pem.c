@@ -9,10 +9,11 @@
 
 #define RAW_LENGTH_MAX 64
 
-/* OpenSSL was initialised without its tables of names (see backend.c); DEK-Info headers of
- * traditional files name their ciphers in these. */
-static void
-know_file_ciphers(void)
+/* OpenSSL is initialised without its tables of names (see backend.c); DEK-Info headers of
+ * traditional files name their ciphers in these, and PKCS#8 files are written with their object
+ * identifiers, which fetched ciphers only get when the names are known before the first fetch. */
+void
+pem_initialise(void)
 {
 	EVP_add_cipher(EVP_aes_128_cbc());
 	EVP_add_cipher(EVP_aes_192_cbc());
@@ -100,7 +101,6 @@ pem_decode(struct nacre_span text, struct nacre_span passphrase, struct backend_
 
 	if (text.length > INT_MAX || (bio = BIO_new_mem_buf(text.data, (int)text.length)) == NULL)
 		return NACRE_ERROR_MEMORY;
-	know_file_ciphers();
 	key->is_private = contains(text, "PRIVATE KEY-----");
 	pkey = key->is_private ? PEM_read_bio_PrivateKey(bio, NULL, passphrase_give, &passphrase)
 			       : PEM_read_bio_PUBKEY(bio, NULL, passphrase_give, &passphrase);
@@ -175,7 +175,6 @@ pem_encode(const struct backend_key *key, enum backend_pem_format format,
 	bool written;
 	long length;
 
-	know_file_ciphers();
 	written = pkey != NULL && bio != NULL && passphrase.length <= INT_MAX &&
 		  (key->is_private ? private_write(bio, pkey, key, format, passphrase)
 				   : public_write(bio, pkey, key, format));
