@@ -1,1 +1,2 @@
 # The sources of each program in build/bin, and the libraries that only it needs (libs_NAME).
+sources_sftp-server := sshd/sftp_server.c
