@@ -109,13 +109,18 @@ endef
 $(foreach program,$(programs),$(eval $(call program_rule,$(program))))
 
 # Unit tests: tests/unit/test_NAME.c is one cmocka program, linked with the static library so that
-# it reaches internals.
+# it reaches internals. What tests share is an archive, so that a test that brings its own lower
+# layer takes none of it.
 unit_tests := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 unit_support := $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out $(wildcard tests/unit/test_*.c),$(wildcard tests/unit/*.c)))
 unit-tests: $(unit_tests)
-$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(unit_support) $(static_library)
+$(BUILD)/lib/libunit.a: $(unit_support)
 	@mkdir -p $(@D)
-	$(CC) -pie -o $@ $(NACRE_LDFLAGS) $(LDFLAGS) $< $(unit_support) $(static_library) \
+	rm -f $@
+	$(AR) rcs $@ $(unit_support)
+$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/lib/libunit.a $(static_library)
+	@mkdir -p $(@D)
+	$(CC) -pie -o $@ $(NACRE_LDFLAGS) $(LDFLAGS) $< $(BUILD)/lib/libunit.a $(static_library) \
 	    $(base_libs) $(backend_libs) -lcmocka -ldl -lpthread
 check-unit: $(unit_tests)
 	@set -e; for test in $(unit_tests); do echo "== $$test"; $$test; done
