@@ -38,8 +38,10 @@ enum nacre_weak_crypto { NACRE_WEAK_CRYPTO_NO, NACRE_WEAK_CRYPTO_YES, NACRE_WEAK
 
 /*
  * Every keyword has a member named like it, with words separated by '_'. Defaults are filled in by
- * nacre_ssh_config_load(). Strings that are NULL: not set, or "none". Paths and commands are as
- * written: tokens, variables and ~ are expanded with nacre_ssh_config_expand() when they are used.
+ * nacre_ssh_config_load(). Strings that are NULL: not set, or "none". Already expanded (tokens,
+ * variables, ~) are hostname, control_path, identity_agent, user_known_hosts_file, remote_command
+ * and the paths in forwardings. The others are as written, to be expanded with
+ * nacre_ssh_config_expand() when they are used.
  */
 struct nacre_ssh_config {
 	/* The target. */
@@ -94,7 +96,7 @@ struct nacre_ssh_config {
 	bool visual_host_key;
 	int fingerprint_hash; /* enum nacre_fingerprint_hash */
 	bool no_host_authentication_for_localhost;
-	struct nacre_words global_known_hosts_file;
+	struct nacre_words global_known_hosts_file; /* count 0: "none" */
 	struct nacre_words user_known_hosts_file;
 	char *known_hosts_command;
 	char *revoked_host_keys;
@@ -109,7 +111,9 @@ struct nacre_ssh_config {
 	char *preferred_authentications; /* NULL: the default order */
 	int number_of_password_prompts;
 	bool batch_mode;
-	struct nacre_words identity_file; /* the default names when none was given */
+	/* Lists in the order given; the word "none" in them stands for no file. The default names
+	 * when no identity was given. */
+	struct nacre_words identity_file;
 	struct nacre_words certificate_file;
 	bool identities_only;
 	char *identity_agent;  /* "none", "SSH_AUTH_SOCK", "$NAME" or a path; NULL: SSH_AUTH_SOCK */
@@ -165,13 +169,16 @@ struct nacre_ssh_config {
 	int log_level;       /* enum nacre_log_level */
 	int syslog_facility; /* LOG_... of syslog.h */
 	struct nacre_words log_verbose;
+	char *ignore_unknown;
 
 	/* What went wrong, as one line or several ended by LF, or empty. */
 	struct nacre_buffer error;
+	/* To show to the user although all is well: keywords that have no effect any more. */
+	struct nacre_buffer warnings;
 	/* Notes for -v, one a line: keywords passed over, files read. */
 	struct nacre_buffer notes;
 
-	struct nacre_ssh_config_private *private;
+	struct nacre_ssh_config_private *internal;
 };
 
 /* What a configuration is looked up for. All strings are borrowed during the call only. */
@@ -207,10 +214,14 @@ bool nacre_ssh_config_is_set(const struct nacre_ssh_config *config, const char *
  * NACRE_ERROR_PERMISSION (bad owner or mode of the user's file), NACRE_ERROR_SYSTEM. */
 int nacre_ssh_config_load(
     struct nacre_ssh_config *config, const struct nacre_ssh_config_request *request);
-/* After canonicalization: forgets what the files said and reads them again for the host name
- * "canonical", so that Match canonical and final apply. */
+/* After canonicalization: reads the files again for the host name "canonical", so that blocks for
+ * it and Match canonical and final add what is not set yet. */
 int nacre_ssh_config_reload(struct nacre_ssh_config *config,
     const struct nacre_ssh_config_request *request, const char *canonical);
+
+/* Before connecting: refuses what a keyword asks for and this client does not do yet. 0 or
+ * NACRE_ERROR_UNSUPPORTED with the file, the line and the remedy in config->error. */
+int nacre_ssh_config_check(struct nacre_ssh_config *config);
 
 /* Appends what is in force as ssh -G prints it. */
 int nacre_ssh_config_print(const struct nacre_ssh_config *config, struct nacre_buffer *text);

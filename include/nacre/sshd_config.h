@@ -185,10 +185,12 @@ struct nacre_sshd_config {
 
 	/* What went wrong, one line or several ended by LF, or empty. */
 	struct nacre_buffer error;
+	/* To show to the administrator although all is well: keywords without an effect. */
+	struct nacre_buffer warnings;
 	/* Notes for the log, one a line: deprecated keywords passed over and so on. */
 	struct nacre_buffer notes;
 
-	struct nacre_sshd_config_private *private;
+	struct nacre_sshd_config_private *internal;
 };
 
 /* A connection as Match sees it. NULL or -1: not known, no criterion on it matches. */

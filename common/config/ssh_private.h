@@ -1,0 +1,57 @@
+/* Inside of the client's configuration: the state that reading it needs. */
+#ifndef CONFIG_SSH_PRIVATE_H
+#define CONFIG_SSH_PRIVATE_H
+
+#include "keyword.h"
+
+#include <nacre/ssh_config.h>
+
+#define SSH_KEYWORDS_MAX      ((size_t)192)
+#define SSH_INCLUDE_DEPTH_MAX 16
+
+/* Where a keyword got its value, for rows that the client does not follow yet. */
+struct origin {
+	char *file;
+	unsigned line;
+};
+
+struct nacre_ssh_config_private {
+	struct arena arena;
+	uint16_t index[KEYWORD_INDEX_SIZE];
+	bool seen[SSH_KEYWORDS_MAX];
+	struct origin origin[SSH_KEYWORDS_MAX];
+	/* Copies of the request. */
+	char *home, *local_user, *command, *session_type, *version;
+	nacre_config_assemble assemble;
+	bool no_exec;
+};
+
+/* A run over a file. */
+struct ssh_parse {
+	struct parse parse; /* first: value types are given a pointer to it */
+	struct nacre_ssh_config *config;
+	const char *host; /* that Host patterns see */
+	bool user_file;   /* relative includes are in ~/.ssh */
+	bool active;      /* the block we are in applies */
+	bool enclosing;   /* the block around the Include that we are in applies */
+	bool canonical, final;
+	bool want_final; /* "Match final" was met */
+	unsigned depth;
+};
+
+extern const struct keyword ssh_keywords[];
+extern const size_t ssh_keyword_count;
+
+/* Rows that steer reading; in ssh_config.c and ssh_match.c. */
+extern const struct value_type value_ssh_host, value_ssh_match, value_ssh_include;
+/* Prepares a run: the parse state over a configuration. */
+struct ssh_parse ssh_parse_begin(struct nacre_ssh_config *config);
+void ssh_parse_end(struct ssh_parse *parse);
+/* The name to connect to as far as it is known now, tokens expanded. Arena memory; NULL on error.
+ */
+char *ssh_hostname(struct nacre_ssh_config *config, const char *host);
+/* Tokens for expansion (the ones that any keyword may use); values in arena memory. */
+#define SSH_TOKENS_MAX ((size_t)24)
+size_t ssh_tokens(struct nacre_ssh_config *config, struct nacre_token *tokens);
+
+#endif
