@@ -42,7 +42,7 @@ static void
 prime_make(uint8_t *prime, const struct group *group)
 {
 	size_t length = group->bits / 8;
-	uint64_t carry = group->k;
+	uint64_t carry = group->k - 1; /* the last 64 ones borrow it */
 
 	for (size_t i = 0; i < 8; i++)
 		prime[i] = prime[length - 1 - i] = 0xff;
