@@ -37,12 +37,13 @@ quarter_pi_byte(size_t index)
 	return (uint8_t)(high << 6 | low >> 2);
 }
 
-/* All ones in the first and the last 64 bits, the digits of pi plus K between them. */
+/* All ones in the first and the last 64 bits (the -1 borrows from what is above), the digits of pi
+ * plus K - 1 between them. */
 static void
 prime_make(uint8_t *prime, const struct group *group)
 {
 	size_t length = group->bits / 8;
-	uint64_t carry = group->k - 1; /* the last 64 ones borrow it */
+	uint64_t carry = group->k - 1;
 
 	for (size_t i = 0; i < 8; i++)
 		prime[i] = prime[length - 1 - i] = 0xff;
