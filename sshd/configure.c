@@ -1,0 +1,197 @@
+/* From a command line to a configured server, and the modes that only test or print. */
+#include "server.h"
+
+#include <nacre/crypto.h>
+#include <nacre/log.h>
+#include <nacre/process.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#define MODULI_BYTES ((size_t)4 * 1024 * 1024)
+
+static const enum nacre_algorithm_list algorithm_lists[] = {
+    [NACRE_CONFIG_CIPHERS] = NACRE_LIST_CIPHERS,
+    [NACRE_CONFIG_MACS] = NACRE_LIST_MACS,
+    [NACRE_CONFIG_KEX] = NACRE_LIST_KEX,
+    [NACRE_CONFIG_HOST_KEY_ALGORITHMS] = NACRE_LIST_KEY_ALGORITHMS,
+    [NACRE_CONFIG_HOSTBASED_ALGORITHMS] = NACRE_LIST_KEY_ALGORITHMS,
+    [NACRE_CONFIG_PUBKEY_ALGORITHMS] = NACRE_LIST_KEY_ALGORITHMS,
+    [NACRE_CONFIG_CA_SIGNATURE_ALGORITHMS] = NACRE_LIST_SIGNATURES,
+};
+
+int
+server_assemble(enum nacre_config_algorithms algorithms, const char *specification, bool is_server,
+    struct nacre_buffer *list)
+{
+	enum nacre_algorithm_list which = algorithm_lists[algorithms];
+
+	if (specification == NULL) {
+		nacre_put_span(list, nacre_span_of(nacre_algorithms_default(which, is_server)));
+		return 0;
+	}
+	return nacre_algorithms_assemble(
+	    which, is_server, nacre_span_of(specification), list, NULL);
+}
+
+/* Lines of a buffer to the log. */
+static void
+log_lines(enum nacre_log_level level, struct nacre_span text)
+{
+	while (text.length > 0) {
+		const uint8_t *end = memchr(text.data, '\n', text.length);
+		size_t length = end != NULL ? (size_t)(end - text.data) : text.length;
+		if (length > 0)
+			nacre_log(level, "%.*s", (int)length, (const char *)text.data);
+		length += end != NULL;
+		text.data += length;
+		text.length -= length;
+	}
+}
+
+void
+server_log_open(const struct server *server)
+{
+	const struct command_line *line = &server->command_line;
+	const struct nacre_sshd_config *config = server->config;
+	enum nacre_log_output output = NACRE_LOG_SYSLOG;
+
+	if (line->log_file != NULL)
+		output = NACRE_LOG_FILE;
+	if (line->log_stderr)
+		output = NACRE_LOG_STDERR;
+	if (nacre_log_open("sshd", output, line->log_file,
+		config != NULL ? config->syslog_facility : LOG_AUTH) != 0) {
+		fprintf(stderr, "Couldn't open logfile %s: %s\n", line->log_file, strerror(errno));
+		exit(1);
+	}
+	if (config != NULL)
+		nacre_log_level_set((enum nacre_log_level)config->log_level);
+	if (line->debug > 0)
+		nacre_log_level_set((enum nacre_log_level)(NACRE_LOG_DEBUG1 - 1 + line->debug));
+	if (line->quiet)
+		nacre_log_level_set(NACRE_LOG_QUIET);
+}
+
+static int
+set_options(struct server *server)
+{
+	const struct command_line *line = &server->command_line;
+
+	for (size_t i = 0; i < line->option_count; i++) {
+		int error =
+		    nacre_sshd_config_set(server->config, line->options[i], "command-line", 0);
+		if (error != 0)
+			return error;
+	}
+	return 0;
+}
+
+int
+server_configure(struct server *server)
+{
+	if (nacre_sshd_config_new(&server->config) != 0)
+		return NACRE_ERROR_MEMORY;
+	int error = set_options(server);
+	if (error == 0)
+		error = nacre_sshd_config_load(
+		    server->config, server->command_line.config_path, server_assemble);
+	server_log_open(server);
+	log_lines(NACRE_LOG_ERROR, nacre_buffer_span(&server->config->error));
+	return error;
+}
+
+/* The file of groups for group exchange; without one the built-in groups do. */
+int
+server_read_moduli(struct server *server)
+{
+	int fd = open(server->config->moduli_file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+	if (fd < 0)
+		return NACRE_ERROR_NOT_FOUND;
+	int error = nacre_process_read_file(fd, MODULI_BYTES, &server->moduli_text);
+	close(fd);
+	if (error != 0)
+		nacre_buffer_free(&server->moduli_text);
+	server->moduli = nacre_buffer_span(&server->moduli_text);
+	return error;
+}
+
+static int
+match_specification(struct server *server, struct nacre_sshd_config **matched)
+{
+	struct nacre_connection_spec connection = {.local_port = -1, .version = SERVER_SOFTWARE};
+	int error = 0;
+
+	for (size_t i = 0; error == 0 && i < server->command_line.specification_count; i++)
+		error = nacre_connection_spec_parse(
+		    server->config, server->command_line.specifications[i], &connection);
+	if (error == 0)
+		error = nacre_sshd_config_match(server->config, &connection, matched);
+	if (error != 0)
+		log_lines(NACRE_LOG_ERROR, nacre_buffer_span(&server->config->error));
+	return error;
+}
+
+int
+server_print(struct server *server)
+{
+	struct nacre_sshd_config *matched = NULL;
+	struct nacre_buffer text = {0};
+	int error = 0;
+
+	if (server->command_line.specification_count > 0)
+		error = match_specification(server, &matched);
+	if (error == 0)
+		error = nacre_sshd_config_print(matched != NULL ? matched : server->config, &text);
+	if (error == 0)
+		fwrite(text.data + text.start, 1, nacre_buffer_length(&text), stdout);
+	nacre_buffer_free(&text);
+	nacre_sshd_config_free(matched);
+	return error;
+}
+
+void
+server_session_options(
+    const struct server *server, struct nacre_session_options *options, struct nacre_span *blobs)
+{
+	const struct nacre_sshd_config *config = server->config;
+
+	for (size_t i = 0; i < server->host_key_count; i++)
+		blobs[i] = nacre_buffer_span(&server->host_keys[i].blob);
+	*options = (struct nacre_session_options){
+	    .role = NACRE_SERVER,
+	    .software = SERVER_SOFTWARE,
+	    .version_addendum = config->version_addendum,
+	    .kex_algorithms = config->kex_algorithms,
+	    .host_key_algorithms = server->host_key_algorithms,
+	    .ciphers_client_to_server = config->ciphers,
+	    .ciphers_server_to_client = config->ciphers,
+	    .macs_client_to_server = config->macs,
+	    .macs_server_to_client = config->macs,
+	    .compression = config->compression ? "none,zlib@openssh.com" : "none",
+	    .host_keys = blobs,
+	    .host_key_count = server->host_key_count,
+	    .server_signature_algorithms = config->pubkey_accepted_algorithms,
+	    .moduli = server->moduli,
+	    .required_rsa_bits = (unsigned)config->required_rsa_size,
+	    .rekey_bytes = config->rekey_limit,
+	    .rekey_seconds = (uint32_t)config->rekey_interval,
+	    .log_level = nacre_log_level_get(),
+	};
+}
+
+void
+server_free(struct server *server)
+{
+	host_keys_free(server);
+	free(server->host_key_algorithms);
+	nacre_buffer_free(&server->moduli_text);
+	nacre_sshd_config_free(server->config);
+	server->config = NULL;
+}

@@ -1,0 +1,73 @@
+/*
+ * One connection as its monitor sees it, from the first packet to the end of the session. The
+ * session process inherits it.
+ */
+#ifndef SSHD_LOGIN_H
+#define SSHD_LOGIN_H
+
+#include "monitor.h"
+#include "server.h"
+
+#include <nacre/account.h>
+#include <nacre/authorized_keys.h>
+#include <nacre/key.h>
+
+/* The state of user authentication (authenticate.c). */
+struct authentication {
+	char *user; /* as the peer says; NULL before the first request */
+	bool started;
+	bool allowed; /* the account exists and policy lets it in */
+	bool asking;  /* a prompt for the password is unanswered */
+	unsigned attempts, failures;
+	/* AuthenticationMethods: what is left of each list; count 0: any one method does. */
+	char **remaining;
+	size_t remaining_count;
+	char **used_keys; /* fingerprints, each of which counts once */
+	size_t used_key_count;
+	char *method;                     /* that succeeded last */
+	struct nacre_buffer key_text;     /* "ED25519 SHA256:...", for the log */
+	struct nacre_key_options options; /* of the key that let the user in */
+	bool has_options;
+};
+
+struct login {
+	struct server *server;
+	struct nacre_sshd_config *config; /* with Match applied once the user is known */
+	struct peer peer;
+	enum monitor_state state;
+	int control; /* to the listener, or -1 */
+	int input, output;
+	int network;
+	pid_t network_pid;
+	pid_t session_pid;
+	struct nacre_buffer session_identifier;
+	struct nacre_buffer host_key;
+	struct nacre_account account;
+	struct authentication authentication;
+};
+
+/* authenticate.c: a request (its fields behind the type), or the answers to a prompt. 0 with
+ * *answer filled, or an error for a request that breaks the rules of monitor.h. */
+int authenticate(struct login *login, struct nacre_reader *request, struct answer *answer);
+int authenticate_respond(struct login *login, struct nacre_reader *request, struct answer *answer);
+void authentication_free(struct authentication *authentication);
+
+/* policy.c: whether the account may log in at all; says why not on the log. */
+bool policy_allows(struct login *login);
+/* PermitRootLogin for a login by this method. */
+bool policy_allows_root(const struct login *login, const char *method);
+
+/* authenticate_key.c: whether a key is one of the user's; then with its options. */
+bool key_is_authorized(
+    struct login *login, const struct nacre_key *key, struct nacre_key_options *options);
+/* Whether the configuration accepts the algorithm and the key at all. */
+bool key_is_acceptable(
+    const struct login *login, struct nacre_span algorithm, const struct nacre_key *key);
+
+/* monitor.c: answers until the connection is over. */
+_Noreturn void monitor_run(struct login *login);
+
+/* "invalid user X" or "X", for log lines. */
+const char *login_user_text(const struct login *login, char *text, size_t room);
+
+#endif

@@ -1,0 +1,420 @@
+/*
+ * The monitor: holds the host keys and the right to become users, answers the messages of
+ * monitor.h in the states that they are legal in, and outlives the session.
+ */
+#include "monitor.h"
+#include "login.h"
+
+#include <nacre/log.h>
+#include <nacre/process.h>
+#include <nacre/sandbox.h>
+
+#include <errno.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define EXCHANGE_HASH_MIN 20
+#define EXCHANGE_HASH_MAX 64
+#define STRANGER_FRAME    ((size_t)512 * 1024)
+#define LOG_LINES_MAX     200
+
+static volatile sig_atomic_t grace_exceeded;
+static volatile pid_t grace_victim;
+
+/* The network process dies; its socket's end is what wakes the monitor, wherever it is. */
+static void
+grace_over(int number)
+{
+	(void)number;
+	grace_exceeded = 1;
+	if (grace_victim > 0)
+		kill(grace_victim, SIGKILL);
+}
+
+static void
+grace_start(struct login *login)
+{
+	struct sigaction action = {.sa_handler = grace_over, .sa_flags = SA_RESTART};
+
+	grace_victim = login->network_pid;
+	sigaction(SIGALRM, &action, NULL);
+	alarm((unsigned)login->config->login_grace_time);
+}
+
+const char *
+login_user_text(const struct login *login, char *text, size_t room)
+{
+	const struct authentication *authentication = &login->authentication;
+
+	snprintf(text, room, "%s%s", login->account.exists ? "" : "invalid user ",
+	    authentication->user != NULL ? authentication->user : "");
+	return text;
+}
+
+/* " authenticating user X", "", for lines about a connection that ended before login. */
+static const char *
+who(const struct login *login, char *text, size_t room)
+{
+	if (login->authentication.user == NULL)
+		snprintf(text, room, "%s", "");
+	else
+		snprintf(text, room, "%s user %s ",
+		    login->account.exists ? "authenticating" : "invalid",
+		    login->authentication.user);
+	return text;
+}
+
+static int
+reply_signature(struct login *login, struct nacre_span signature)
+{
+	struct nacre_buffer frame = {0};
+
+	frame_begin(&frame, MONITOR_SIGNATURE);
+	nacre_put_string_span(&frame, signature);
+	int error = frame_send(login->network, &frame);
+	nacre_buffer_free(&frame);
+	return error;
+}
+
+/* Signs what was asked with one of our keys; an empty signature when that cannot be. */
+static void
+sign(struct login *login, struct nacre_span algorithm, struct nacre_span blob,
+    struct nacre_span data, struct nacre_buffer *signature)
+{
+	const struct nacre_key *key = host_keys_private(login->server, blob);
+	char *name = nacre_span_to_string(algorithm);
+
+	if (key == NULL || name == NULL || !nacre_signature_algorithm_fits(algorithm, key) ||
+	    nacre_key_sign(key, name, data, signature) != 0) {
+		nacre_log(NACRE_LOG_ERROR, "no host key for %s", name != NULL ? name : "?");
+		nacre_buffer_clear(signature);
+	}
+	free(name);
+}
+
+static int
+handle_sign(struct login *login, struct nacre_reader *request)
+{
+	struct nacre_span algorithm = nacre_get_string(request);
+	struct nacre_span blob = nacre_get_string(request);
+	struct nacre_span data = nacre_get_string(request);
+	struct nacre_buffer signature = {0};
+
+	/* Nothing but a hash is ever signed here. */
+	if (!nacre_reader_done(request) || data.length < EXCHANGE_HASH_MIN ||
+	    data.length > EXCHANGE_HASH_MAX)
+		return NACRE_ERROR_PROTOCOL;
+	if (login->state == MONITOR_STRANGER) {
+		nacre_put_span(&login->session_identifier, data);
+		nacre_put_span(&login->host_key, blob);
+		login->state = MONITOR_KEYED;
+	}
+	sign(login, algorithm, blob, data, &signature);
+	int error = reply_signature(login, nacre_buffer_span(&signature));
+	nacre_buffer_free(&signature);
+	return error;
+}
+
+/* hostkeys-prove-00@openssh.com: the signature is over a text that names the session. */
+static int
+handle_prove(struct login *login, struct nacre_reader *request)
+{
+	struct nacre_buffer all = {0}, data = {0};
+	bool good = true;
+
+	while (good && request->length > 0) {
+		struct nacre_span blob = nacre_get_string(request);
+		const struct nacre_key *key = host_keys_private(login->server, blob);
+		if (request->failed || key == NULL) {
+			good = false;
+			break;
+		}
+		nacre_buffer_clear(&data);
+		nacre_put_cstring(&data, "hostkeys-prove-00@openssh.com");
+		nacre_put_string_span(&data, nacre_buffer_span(&login->session_identifier));
+		nacre_put_string_span(&data, blob);
+		size_t mark = nacre_put_string_begin(&all);
+		good = nacre_key_sign(key, NULL, nacre_buffer_span(&data), &all) == 0;
+		nacre_put_string_end(&all, mark);
+	}
+	if (!good || all.failed)
+		nacre_buffer_clear(&all);
+	int error = reply_signature(login, nacre_buffer_span(&all));
+	nacre_buffer_free(&all);
+	nacre_buffer_free(&data);
+	return error;
+}
+
+static int
+send_answer(struct login *login, const struct answer *answer)
+{
+	struct nacre_buffer frame = {0};
+
+	frame_begin(&frame, MONITOR_ANSWER);
+	answer_encode(answer, &frame);
+	int error = frame_send(login->network, &frame);
+	nacre_buffer_free(&frame);
+	return error;
+}
+
+static int
+answer_request(struct login *login, struct nacre_reader *request,
+    int (*decide)(struct login *, struct nacre_reader *, struct answer *))
+{
+	struct answer answer = {0};
+	int error = decide(login, request, &answer);
+
+	if (error == 0)
+		error = send_answer(login, &answer);
+	login->state = MONITOR_KEYED;
+	if (answer.kind == ANSWER_ASK)
+		login->state = MONITOR_ASKING;
+	if (answer.kind == ANSWER_SUCCESS)
+		login->state = MONITOR_AUTHENTICATED;
+	answer_free(&answer);
+	return error;
+}
+
+static int
+handle_authenticate(struct login *login, struct nacre_reader *request)
+{
+	return answer_request(login, request, authenticate);
+}
+
+static int
+handle_respond(struct login *login, struct nacre_reader *request)
+{
+	return answer_request(login, request, authenticate_respond);
+}
+
+static int
+handle_log(struct login *login, struct nacre_reader *request)
+{
+	static unsigned lines;
+	uint32_t level = nacre_get_u32(request);
+	struct nacre_span text = nacre_get_string(request);
+
+	(void)login;
+	if (!nacre_reader_done(request) || level < NACRE_LOG_ERROR || level > NACRE_LOG_DEBUG3)
+		return NACRE_ERROR_PROTOCOL;
+	if (level >= NACRE_LOG_DEBUG1 || lines++ < LOG_LINES_MAX)
+		nacre_log((enum nacre_log_level)level, "%.*s [preauth]",
+		    (int)(text.length < 1024 ? text.length : 1024), (const char *)text.data);
+	return 0;
+}
+
+/* How the connection ended, in the words that log watchers know. */
+static void
+log_end(const struct login *login, bool by_peer, int error, uint32_t reason, const char *text)
+{
+	const struct peer *peer = &login->peer;
+	char buffer[300];
+	const char *user = who(login, buffer, sizeof buffer);
+
+	if (by_peer && reason != 0) {
+		nacre_log(NACRE_LOG_INFO, "Received disconnect from %s port %d:%u: %s [preauth]",
+		    peer->address, peer->port, reason, text);
+		nacre_log(NACRE_LOG_INFO, "Disconnected from %s%s port %d [preauth]", user,
+		    peer->address, peer->port);
+	} else if (by_peer && login->state == MONITOR_STRANGER && text[0] != '\0') {
+		nacre_log(NACRE_LOG_ERROR, "%s", text);
+		nacre_log(
+		    NACRE_LOG_INFO, "Connection closed by %s port %d", peer->address, peer->port);
+	} else if (by_peer)
+		nacre_log(NACRE_LOG_INFO, "Connection %s by %s%s port %d [preauth]",
+		    error == NACRE_ERROR_SYSTEM ? "reset" : "closed", user, peer->address,
+		    peer->port);
+	else if (strncmp(text, "banner exchange:", 16) == 0)
+		nacre_log(NACRE_LOG_ERROR,
+		    "banner exchange: Connection from %s port %d: invalid format", peer->address,
+		    peer->port);
+	else if (error == NACRE_ERROR_NEGOTIATION)
+		nacre_log(NACRE_LOG_INFO, "Unable to negotiate with %s port %d: %s [preauth]",
+		    peer->address, peer->port, text);
+	else
+		nacre_log(NACRE_LOG_INFO, "Disconnecting %s%s port %d: %s [preauth]", user,
+		    peer->address, peer->port, text);
+}
+
+static int
+handle_end(struct login *login, struct nacre_reader *request)
+{
+	bool by_peer = nacre_get_boolean(request);
+	int error = -(int)(nacre_get_u32(request) & 0xff);
+	uint32_t reason = nacre_get_u32(request);
+	struct nacre_span text = nacre_get_string(request);
+	char copy[512];
+
+	if (!nacre_reader_done(request))
+		return NACRE_ERROR_PROTOCOL;
+	snprintf(copy, sizeof copy, "%.*s", (int)(text.length < 500 ? text.length : 500),
+	    (const char *)text.data);
+	log_end(login, by_peer, error, reason, copy);
+	exit(255);
+}
+
+/* Tells the listener that one stranger fewer is inside. */
+static void
+report_authenticated(struct login *login)
+{
+	uint8_t byte = WORKER_AUTHENTICATED;
+
+	if (login->control >= 0) {
+		(void)nacre_process_send(login->control, (struct nacre_span){&byte, 1}, NULL, 0);
+		close(login->control);
+	}
+	login->control = -1;
+}
+
+static _Noreturn void
+become_session(struct login *login, int socket, struct nacre_span state)
+{
+	close(login->network);
+	host_keys_forget(login->server);
+	if (nacre_account_become(&login->account) != 0) {
+		nacre_log(
+		    NACRE_LOG_FATAL, "cannot become %s: %s", login->account.name, strerror(errno));
+		_exit(255);
+	}
+	nacre_sandbox_protect_memory();
+	user_session_main(login, socket, state);
+}
+
+static void
+start_session(struct login *login, struct nacre_span state)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+		nacre_fatal("socketpair: %s", strerror(errno));
+	login->session_pid = fork();
+	if (login->session_pid < 0)
+		nacre_fatal("fork: %s", strerror(errno));
+	if (login->session_pid == 0) {
+		close(pair[0]);
+		become_session(login, pair[1], state);
+	}
+	close(pair[1]);
+	close(login->network);
+	login->network = pair[0];
+	login->state = MONITOR_SESSION;
+	close(login->input);
+	if (login->output != login->input)
+		close(login->output);
+	nacre_log(NACRE_LOG_VERBOSE, "User child is on pid %ld", (long)login->session_pid);
+}
+
+static int
+handle_export(struct login *login, struct nacre_reader *request)
+{
+	struct nacre_span state = nacre_get_string(request);
+
+	if (!nacre_reader_done(request))
+		return NACRE_ERROR_PROTOCOL;
+	alarm(0);
+	grace_victim = 0;
+	start_session(login, state);
+	report_authenticated(login);
+	title_set("%s [priv]", login->account.name);
+	return 0;
+}
+
+static const struct {
+	enum monitor_message type;
+	unsigned states;
+	int (*handle)(struct login *login, struct nacre_reader *request);
+} table[] = {
+    {MONITOR_SIGN, MONITOR_STRANGER | MONITOR_KEYED | MONITOR_ASKING | MONITOR_SESSION,
+	handle_sign},
+    {MONITOR_AUTHENTICATE, MONITOR_KEYED | MONITOR_ASKING, handle_authenticate},
+    {MONITOR_RESPOND, MONITOR_ASKING, handle_respond},
+    {MONITOR_EXPORT, MONITOR_AUTHENTICATED, handle_export},
+    {MONITOR_LOG, MONITOR_STRANGER | MONITOR_KEYED | MONITOR_ASKING | MONITOR_AUTHENTICATED,
+	handle_log},
+    {MONITOR_END, MONITOR_STRANGER | MONITOR_KEYED | MONITOR_ASKING | MONITOR_AUTHENTICATED,
+	handle_end},
+    {MONITOR_PROVE, MONITOR_SESSION, handle_prove},
+};
+
+static int
+handle(struct login *login, uint8_t type, struct nacre_reader *request)
+{
+	for (size_t i = 0; i < MEMBERS(table); i++)
+		if (table[i].type == type && (table[i].states & login->state) != 0)
+			return table[i].handle(login, request);
+	nacre_log(NACRE_LOG_ERROR, "monitor: message %u is illegal in state %u: connection ended",
+	    type, (unsigned)login->state);
+	return NACRE_ERROR_STATE;
+}
+
+static int
+send_connection(struct login *login)
+{
+	struct nacre_buffer frame = {0};
+	int fds[2] = {login->input, login->output};
+
+	frame_begin(&frame, MONITOR_CONNECTION);
+	nacre_put_cstring(&frame, login->peer.address);
+	int error = frame_send_with(login->network, &frame, fds, 2);
+	nacre_buffer_free(&frame);
+	return error;
+}
+
+/* The process at the other end is gone without a word. */
+static _Noreturn void
+child_is_gone(struct login *login)
+{
+	bool session = login->state == MONITOR_SESSION;
+	pid_t pid = session ? login->session_pid : login->network_pid;
+	int status = 0;
+
+	if (grace_exceeded) {
+		nacre_log(NACRE_LOG_FATAL, "Timeout before authentication for %s port %d",
+		    login->peer.address, login->peer.port);
+		exit(255);
+	}
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (WIFSIGNALED(status))
+		nacre_log(NACRE_LOG_ERROR, "the %s process for %s port %d died of signal %d (%s)",
+		    session ? "session" : "network", login->peer.address, login->peer.port,
+		    WTERMSIG(status), strsignal(WTERMSIG(status)));
+	exit(WIFEXITED(status) ? WEXITSTATUS(status) : 255);
+}
+
+_Noreturn void
+monitor_run(struct login *login)
+{
+	struct nacre_buffer frame = {0};
+	struct nacre_reader request;
+	uint8_t type;
+	int error = send_connection(login);
+
+	grace_start(login);
+	while (error == 0) {
+		size_t limit =
+		    login->state == MONITOR_AUTHENTICATED ? MONITOR_FRAME_LIMIT : STRANGER_FRAME;
+		error = frame_receive(login->network, &frame, limit, &type, &request);
+		if (error == NACRE_ERROR_CLOSED)
+			child_is_gone(login);
+		if (error == 0)
+			error = handle(login, type, &request);
+		/* What was in it may be a password or the connection's keys. */
+		if (login->state == MONITOR_SESSION) {
+			nacre_buffer_free(&frame);
+			malloc_trim(0);
+		}
+	}
+	nacre_log(NACRE_LOG_ERROR, "monitor: %s: connection from %s port %d ended",
+	    nacre_error_string(error), login->peer.address, login->peer.port);
+	if (login->state != MONITOR_SESSION)
+		kill(login->network_pid, SIGKILL);
+	exit(255);
+}

@@ -1,0 +1,86 @@
+/*
+ * What the monitor is asked, by whom, and when. This is the whole of the language between a process
+ * that strangers can reach and the one that holds the host keys and root: a frame is a 32-bit
+ * length, a type, and the fields named here (RFC 4251 encoding). Each type is legal in certain
+ * states; anything else ends the connection with a line in the log.
+ */
+#ifndef SSHD_MONITOR_H
+#define SSHD_MONITOR_H
+
+#include <nacre/session.h>
+#include <nacre/wire.h>
+
+#define MONITOR_FRAME_LIMIT ((size_t)8 * 1024 * 1024)
+
+/* States, as bits of the table in monitor.c. */
+enum monitor_state {
+	MONITOR_STRANGER = 1,      /* no keys yet */
+	MONITOR_KEYED = 2,         /* the exchange hash was signed: the session has a name */
+	MONITOR_ASKING = 4,        /* an INFO_REQUEST is unanswered */
+	MONITOR_AUTHENTICATED = 8, /* the network process was told SUCCESS */
+	MONITOR_SESSION = 16       /* the session process runs; the network process is gone */
+};
+
+enum monitor_message {
+	/* string algorithm, string host key blob, string data -> SIGNATURE */
+	MONITOR_SIGN = 1,
+	/* string user, string service, byte enum nacre_auth_method, string method name, then
+	 * PASSWORD: boolean change, string password, string new password
+	 * PUBLICKEY: boolean signed, boolean host-bound, string algorithm, string blob, string
+	 * signature. -> ANSWER */
+	MONITOR_AUTHENTICATE,
+	/* u32 count, strings: to the prompts of an ANSWER -> ANSWER */
+	MONITOR_RESPOND,
+	/* string exported session. Ends the network process. No answer. */
+	MONITOR_EXPORT,
+	/* u32 level, string text. No answer. */
+	MONITOR_LOG,
+	/* boolean by peer, u32 error (negated), u32 reason, string text: how the connection ended
+	 * before login. Ends the network process. No answer. */
+	MONITOR_END,
+	/* string host key blob, ...: hostkeys-prove-00@openssh.com -> SIGNATURE (empty: no), whose
+	 * string holds the signatures as strings */
+	MONITOR_PROVE,
+
+	/* From the monitor. */
+	MONITOR_CONNECTION = 64, /* two descriptors; string peer for messages */
+	MONITOR_SIGNATURE,       /* string signature, empty: cannot */
+	MONITOR_ANSWER           /* see struct answer */
+};
+
+/* The answer to a step of authentication. */
+enum answer_kind {
+	ANSWER_SUCCESS,
+	ANSWER_FAILURE,         /* methods, partial */
+	ANSWER_PUBLICKEY_OK,    /* - */
+	ANSWER_CHANGE_PASSWORD, /* text: prompt */
+	ANSWER_ASK,             /* text: the one prompt, not echoed */
+	ANSWER_DISCONNECT       /* reason, text */
+};
+
+struct answer {
+	enum answer_kind kind;
+	bool partial;
+	uint32_t reason;
+	struct nacre_buffer methods; /* name-list */
+	struct nacre_buffer text;
+	struct nacre_buffer banner; /* to be shown before; usually empty */
+};
+void answer_free(struct answer *answer);
+void answer_encode(const struct answer *answer, struct nacre_buffer *buffer);
+int answer_decode(struct nacre_reader *reader, struct answer *answer);
+
+/* A frame under construction: put fields into the buffer that frame_begin() empties, then send. */
+void frame_begin(struct nacre_buffer *frame, enum monitor_message type);
+int frame_send(int socket, struct nacre_buffer *frame);
+int frame_send_with(int socket, struct nacre_buffer *frame, const int *fds, size_t fd_count);
+/* Receives a whole frame into "frame" (cleared first); *reader stands behind its type. */
+int frame_receive(int socket, struct nacre_buffer *frame, size_t limit, uint8_t *type,
+    struct nacre_reader *reader);
+int frame_receive_with(int socket, struct nacre_buffer *frame, size_t limit, uint8_t *type,
+    struct nacre_reader *reader, int *fds, size_t *fd_count);
+/* Asks for a signature over the socket to the monitor; for the network and session process. */
+int monitor_ask_signature(int socket, struct nacre_span algorithm, struct nacre_span blob,
+    struct nacre_span data, struct nacre_buffer *signature);
+
+#endif

@@ -1,0 +1,373 @@
+/*
+ * The network process: before login it alone reads what a stranger sends. It has no identity worth
+ * having, an empty root directory, a filter on its system calls, the connection, and a socket to
+ * the monitor, which decides. After login the session leaves it, and it ends.
+ */
+#include "monitor.h"
+#include "server.h"
+
+#include <nacre/crypto.h>
+#include <nacre/log.h>
+#include <nacre/poller.h>
+#include <nacre/process.h>
+#include <nacre/sandbox.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MONITOR          3
+#define DESCRIPTOR_LIMIT 6 /* 0 to 2 are /dev/null, the monitor, the connection's two */
+#define MEMORY_LIMIT     ((size_t)128 * 1024 * 1024)
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_UNDEFINED__)
+#define CONFINED false /* the sanitizer's own calls would be forbidden */
+#else
+#define CONFINED true
+#endif
+
+struct network {
+	struct nacre_session *session;
+	struct nacre_buffer frame;
+	int input, output;
+	bool identified;
+};
+
+/* Tells the monitor and ends. */
+static _Noreturn void
+end(struct network *network, bool by_peer, int error, uint32_t reason, struct nacre_span text)
+{
+	frame_begin(&network->frame, MONITOR_END);
+	nacre_put_boolean(&network->frame, by_peer);
+	nacre_put_u32(&network->frame, (uint32_t)-error);
+	nacre_put_u32(&network->frame, reason);
+	nacre_put_string_span(&network->frame, text);
+	(void)frame_send(MONITOR, &network->frame);
+	_exit(255);
+}
+
+/* Writes what there is to send; false when the socket takes no more now. */
+static bool
+flush(struct network *network)
+{
+	for (;;) {
+		struct nacre_span output = nacre_session_output(network->session);
+		if (output.length == 0)
+			return true;
+		ssize_t count = write(network->output, output.data, output.length);
+		if (count < 0 && errno == EINTR)
+			continue;
+		if (count < 0 && errno == EAGAIN)
+			return false;
+		if (count <= 0)
+			end(network, true, NACRE_ERROR_SYSTEM, 0, (struct nacre_span){NULL, 0});
+		nacre_session_sent(network->session, (size_t)count);
+	}
+}
+
+static void
+disconnected(struct network *network, const struct nacre_event *event)
+{
+	static const char closed[] =
+	    "kex_exchange_identification: Connection closed by remote host";
+	struct nacre_span text = event->u.disconnected.text;
+	bool by_peer = event->u.disconnected.by_peer;
+	uint32_t reason = event->u.disconnected.reason;
+	int error = event->u.disconnected.error;
+
+	flush(network);
+	if (!network->identified)
+		text = nacre_span_of(by_peer ? closed : "banner exchange: invalid format");
+	else if (by_peer && error != NACRE_ERROR_CLOSED)
+		reason = 0;
+	end(network, by_peer, error, by_peer && !network->identified ? 0 : reason, text);
+}
+
+static void
+sign(struct network *network, const struct nacre_event *event)
+{
+	struct nacre_buffer signature = {0};
+
+	if (monitor_ask_signature(MONITOR, event->u.sign.algorithm, event->u.sign.blob,
+		event->u.sign.data, &signature) != 0)
+		_exit(255);
+	nacre_session_signature(network->session, nacre_buffer_span(&signature));
+	nacre_buffer_free(&signature);
+}
+
+static void
+log_line(struct network *network, enum nacre_log_level level, struct nacre_span text)
+{
+	frame_begin(&network->frame, MONITOR_LOG);
+	nacre_put_u32(&network->frame, level < NACRE_LOG_ERROR ? NACRE_LOG_ERROR : level);
+	nacre_put_string_span(&network->frame, text);
+	if (frame_send(MONITOR, &network->frame) != 0)
+		_exit(255);
+}
+
+static void
+act_on(struct network *network, const struct answer *answer)
+{
+	struct nacre_session *session = network->session;
+	const char *text = (const char *)answer->text.data;
+	const struct nacre_auth_prompt prompt = {.text = nacre_buffer_span(&answer->text)};
+
+	if (nacre_buffer_length(&answer->banner) > 0)
+		nacre_auth_banner(session, nacre_buffer_span(&answer->banner));
+	switch (answer->kind) {
+	case ANSWER_SUCCESS:
+		nacre_auth_accept(session);
+		break;
+	case ANSWER_PUBLICKEY_OK:
+		nacre_auth_publickey_ok(session);
+		break;
+	case ANSWER_CHANGE_PASSWORD:
+		nacre_auth_change_password(session, text);
+		break;
+	case ANSWER_ASK:
+		nacre_auth_ask(session, "", "", &prompt, 1);
+		break;
+	case ANSWER_DISCONNECT:
+		nacre_session_disconnect(
+		    session, (enum nacre_disconnect_reason)answer->reason, text);
+		flush(network);
+		end(network, false, NACRE_ERROR_REFUSED, answer->reason,
+		    nacre_buffer_span(&answer->text));
+	default:
+		nacre_auth_reject(session, (const char *)answer->methods.data, answer->partial);
+	}
+}
+
+static void
+ask_monitor(struct network *network)
+{
+	struct answer answer = {0};
+	struct nacre_reader reader;
+	uint8_t type;
+
+	if (frame_send(MONITOR, &network->frame) != 0 ||
+	    frame_receive(MONITOR, &network->frame, MONITOR_FRAME_LIMIT, &type, &reader) != 0 ||
+	    type != MONITOR_ANSWER || answer_decode(&reader, &answer) != 0)
+		_exit(255);
+	act_on(network, &answer);
+	answer_free(&answer);
+}
+
+static void
+authenticate_request(struct network *network, const struct nacre_event *event)
+{
+	struct nacre_buffer *frame = &network->frame;
+
+	frame_begin(frame, MONITOR_AUTHENTICATE);
+	nacre_put_string_span(frame, event->u.auth_request.user);
+	nacre_put_string_span(frame, event->u.auth_request.service);
+	nacre_put_byte(frame, (uint8_t)event->u.auth_request.method);
+	nacre_put_string_span(frame, event->u.auth_request.method_name);
+	if (event->u.auth_request.method == NACRE_METHOD_PASSWORD) {
+		nacre_put_boolean(frame, event->u.auth_request.change);
+		nacre_put_string_span(frame, event->u.auth_request.password);
+		nacre_put_string_span(frame, event->u.auth_request.new_password);
+	} else if (event->u.auth_request.method == NACRE_METHOD_PUBLICKEY) {
+		nacre_put_boolean(frame, event->u.auth_request.has_signature);
+		nacre_put_boolean(frame, event->u.auth_request.host_bound);
+		nacre_put_string_span(frame, event->u.auth_request.algorithm);
+		nacre_put_string_span(frame, event->u.auth_request.blob);
+		nacre_put_string_span(frame, event->u.auth_request.signature);
+	}
+	ask_monitor(network);
+}
+
+static void
+responses(struct network *network, const struct nacre_event *event)
+{
+	frame_begin(&network->frame, MONITOR_RESPOND);
+	nacre_put_u32(&network->frame, (uint32_t)event->u.auth_responses.count);
+	for (size_t i = 0; i < event->u.auth_responses.count; i++)
+		nacre_put_string_span(&network->frame, event->u.auth_responses.responses[i]);
+	ask_monitor(network);
+}
+
+/* The session goes to the monitor, which starts the user's process with it. */
+static void
+authenticated(struct network *network)
+{
+	struct nacre_buffer state = {0};
+
+	flush(network);
+	if (nacre_session_export(network->session, &state) != 0)
+		end(network, false, NACRE_ERROR_STATE, 0, nacre_span_of("cannot pass it on"));
+	frame_begin(&network->frame, MONITOR_EXPORT);
+	nacre_put_string_span(&network->frame, nacre_buffer_span(&state));
+	(void)frame_send(MONITOR, &network->frame);
+	nacre_buffer_free(&state);
+	nacre_buffer_free(&network->frame);
+	_exit(0);
+}
+
+static void
+handle(struct network *network, const struct nacre_event *event)
+{
+	switch (event->kind) {
+	case NACRE_EVENT_LOG:
+		log_line(network, event->u.log.level, event->u.log.text);
+		break;
+	case NACRE_EVENT_IDENTIFIED:
+		network->identified = true;
+		break;
+	case NACRE_EVENT_SIGN:
+		sign(network, event);
+		break;
+	case NACRE_EVENT_AUTH_REQUEST:
+		authenticate_request(network, event);
+		break;
+	case NACRE_EVENT_AUTH_RESPONSES:
+		responses(network, event);
+		break;
+	case NACRE_EVENT_AUTHENTICATED:
+		authenticated(network);
+		break;
+	case NACRE_EVENT_DISCONNECTED:
+		disconnected(network, event);
+		break;
+	default:
+		break;
+	}
+}
+
+static void
+receive(struct network *network)
+{
+	size_t length;
+	uint8_t *room = nacre_session_input_room(network->session, &length);
+	ssize_t count = room != NULL ? read(network->input, room, length) : 1;
+
+	if (room == NULL)
+		return;
+	if (count < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (count < 0)
+		end(network, true, NACRE_ERROR_SYSTEM, 0, (struct nacre_span){NULL, 0});
+	nacre_session_received(network->session, (size_t)count, nacre_clock_ms());
+}
+
+static int
+timeout_of(const struct nacre_session *session)
+{
+	uint64_t deadline = nacre_session_deadline(session), now = nacre_clock_ms();
+
+	if (deadline == UINT64_MAX)
+		return -1;
+	return deadline > now ? (int)(deadline - now < 60000 ? deadline - now : 60000) : 0;
+}
+
+static _Noreturn void
+talk(struct network *network)
+{
+	struct nacre_event event;
+
+	for (;;) {
+		while (nacre_session_next_event(network->session, nacre_clock_ms(), &event))
+			handle(network, &event);
+		bool sent = flush(network);
+		struct pollfd polled[2] = {{.fd = network->input, .events = POLLIN},
+		    {.fd = sent ? -1 : network->output, .events = POLLOUT}};
+		if (poll(polled, 2, timeout_of(network->session)) > 0 && polled[0].revents != 0)
+			receive(network);
+	}
+}
+
+/* An empty directory that only root can change; it becomes our root. */
+static const char *
+empty_root(void)
+{
+	static const char *const candidates[] = {"/run/sshd", "/var/empty"};
+	struct stat status;
+
+	for (size_t i = 0; i < MEMBERS(candidates); i++)
+		if (stat(candidates[i], &status) == 0 && S_ISDIR(status.st_mode) &&
+		    status.st_uid == 0 && (status.st_mode & 022) == 0)
+			return candidates[i];
+	if (mkdir(candidates[0], 0755) == 0)
+		return candidates[0];
+	nacre_fatal("Missing privilege separation directory: %s", candidates[0]);
+}
+
+static void
+confine(const struct server *server)
+{
+	struct nacre_sandbox sandbox = {
+	    .descriptor_limit = DESCRIPTOR_LIMIT, .memory_limit = MEMORY_LIMIT};
+	const char *step;
+
+	if (server->privileged) {
+		const struct passwd *entry = getpwnam("sshd");
+		if (entry == NULL)
+			entry = getpwnam("nobody");
+		if (entry == NULL)
+			nacre_fatal("Privilege separation user sshd does not exist");
+		sandbox.root = empty_root();
+		sandbox.drop = true;
+		sandbox.uid = entry->pw_uid;
+		sandbox.gid = entry->pw_gid;
+	}
+	if (CONFINED && nacre_sandbox_enter(&sandbox, &step) != 0)
+		nacre_fatal("sandbox: %s: %s", step, strerror(errno));
+}
+
+/* No descriptor but our own: 0 to 2 lead nowhere, 3 to the monitor. */
+static void
+keep_descriptors(int monitor)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (monitor != MONITOR)
+		dup2(monitor, MONITOR);
+	for (int fd = 0; fd <= 2 && CONFINED; fd++)
+		dup2(null, fd);
+	nacre_process_close_from(MONITOR + 1);
+}
+
+static void
+wait_for_connection(struct network *network)
+{
+	struct nacre_reader reader;
+	uint8_t type;
+	int fds[2];
+	size_t count = 2;
+
+	if (frame_receive_with(MONITOR, &network->frame, 4096, &type, &reader, fds, &count) != 0 ||
+	    type != MONITOR_CONNECTION || count != 2)
+		_exit(0);
+	network->input = fds[0];
+	network->output = fds[1];
+}
+
+_Noreturn void
+network_main(struct server *server, int monitor)
+{
+	static struct network network;
+	struct nacre_span blobs[server->host_key_count + 1];
+	struct nacre_session_options options;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	title_set("[net]");
+	/* What a peer may choose must be there before the file system is gone. */
+	nacre_crypto_preload(false);
+	server_session_options(server, &options, blobs);
+	options.channel_limit = 1;
+	if (nacre_session_new(&options, nacre_clock_ms(), &network.session) != 0)
+		nacre_fatal(
+		    "cannot make a session: check the algorithm lists of the configuration");
+	keep_descriptors(monitor);
+	confine(server);
+	wait_for_connection(&network);
+	talk(&network);
+}
