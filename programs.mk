@@ -1,2 +1,3 @@
 # The sources of each program in build/bin, and the libraries that only it needs (libs_NAME).
 sources_sftp-server := sshd/sftp_server.c
+sources_sshd := $(filter-out sshd/sftp_server.c,$(wildcard sshd/*.c))

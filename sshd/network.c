@@ -277,10 +277,12 @@ talk(struct network *network)
 		while (nacre_session_next_event(network->session, nacre_clock_ms(), &event))
 			handle(network, &event);
 		bool sent = flush(network);
-		struct pollfd polled[2] = {{.fd = network->input, .events = POLLIN},
-		    {.fd = sent ? -1 : network->output, .events = POLLOUT}};
-		if (poll(polled, 2, timeout_of(network->session)) > 0 && polled[0].revents != 0)
+		struct pollfd polled[3] = {{.fd = network->input, .events = POLLIN},
+		    {.fd = sent ? -1 : network->output, .events = POLLOUT}, {.fd = MONITOR}};
+		if (poll(polled, 3, timeout_of(network->session)) > 0 && polled[0].revents != 0)
 			receive(network);
+		if (polled[2].revents != 0)
+			_exit(255);
 	}
 }
 
@@ -362,7 +364,6 @@ network_main(struct server *server, int monitor)
 	/* What a peer may choose must be there before the file system is gone. */
 	nacre_crypto_preload(false);
 	server_session_options(server, &options, blobs);
-	options.channel_limit = 1;
 	if (nacre_session_new(&options, nacre_clock_ms(), &network.session) != 0)
 		nacre_fatal(
 		    "cannot make a session: check the algorithm lists of the configuration");

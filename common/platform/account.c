@@ -104,9 +104,9 @@ no_way_back(uid_t uid, gid_t gid)
 }
 
 int
-nacre_account_become(const struct nacre_account *account)
+nacre_account_become(const struct nacre_account *account, const char *root)
 {
-	if (!account->exists) {
+	if (!account->exists || (root != NULL && geteuid() != 0)) {
 		errno = EPERM;
 		return NACRE_ERROR_SYSTEM;
 	}
@@ -114,6 +114,7 @@ nacre_account_become(const struct nacre_account *account)
 		return no_way_back(account->uid, getgid());
 	if (initgroups(account->name, account->gid) != 0 ||
 	    setresgid(account->gid, account->gid, account->gid) != 0 ||
+	    (root != NULL && (chroot(root) != 0 || chdir("/") != 0)) ||
 	    setresuid(account->uid, account->uid, account->uid) != 0)
 		return NACRE_ERROR_SYSTEM;
 	return no_way_back(account->uid, account->gid);

@@ -56,9 +56,10 @@ int nacre_account_check_password(
 bool nacre_account_any_group(const struct nacre_account *account,
     bool (*each)(const char *group, void *context), void *context);
 
-/* Becomes the account for good: groups, gid, uid, and proves that there is no way back. 0 or
- * NACRE_ERROR_SYSTEM. Without root only the caller's own account works. */
-int nacre_account_become(const struct nacre_account *account);
+/* Becomes the account for good: groups, gid, uid, and proves that there is no way back. "root" (may
+ * be NULL) becomes the root directory. 0 or NACRE_ERROR_SYSTEM. Without root only the caller's own
+ * account works, and no change of the root directory. */
+int nacre_account_become(const struct nacre_account *account, const char *root);
 /* Drops to uid and gid without supplementary groups, for good. */
 int nacre_account_drop(uid_t uid, gid_t gid);
 /* Acts as the account (effective ids and groups) until nacre_account_act_end(). No-ops without

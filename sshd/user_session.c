@@ -1,0 +1,501 @@
+/* The session process: its loop, the events of the connection, keepalives and the end. */
+#include "user_session.h"
+#include "monitor.h"
+
+#include <nacre/log.h>
+#include <nacre/process.h>
+
+#include <errno.h>
+#include <malloc.h>
+#include <netinet/in.h>
+#include <netinet/ip.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define READY_MOST 16
+
+void
+endpoint_init(struct endpoint *endpoint)
+{
+	*endpoint = (struct endpoint){.fd = -1};
+}
+
+void
+endpoint_want(struct user_session *user, struct endpoint *endpoint, unsigned what)
+{
+	if (endpoint->fd < 0 || endpoint->wanted == what)
+		return;
+	endpoint->wanted = what;
+	if (nacre_poller_set(user->poller, endpoint->fd, what, endpoint) != 0)
+		nacre_fatal("poller: %s", strerror(errno));
+}
+
+void
+endpoint_close(struct user_session *user, struct endpoint *endpoint)
+{
+	if (endpoint->fd < 0)
+		return;
+	endpoint_want(user, endpoint, 0);
+	close(endpoint->fd);
+	endpoint->fd = -1;
+	endpoint->source = endpoint->sink = false;
+}
+
+void
+endpoint_forget(struct user_session *user, struct endpoint *endpoint)
+{
+	endpoint_want(user, endpoint, 0);
+	endpoint->fd = -1;
+}
+
+/* The end ------------------------------------------------------------------------------------ */
+
+/* Terminals hang up when their other side is closed; nothing else is done to running programs. */
+static _Noreturn void
+leave(struct user_session *user, int status)
+{
+	agent_remove(user);
+	for (struct channel *channel = user->channels; channel != NULL; channel = channel->next)
+		for (size_t i = 0; i < CHANNEL_ENDPOINTS; i++)
+			if (channel->endpoints[i].fd >= 0)
+				close(channel->endpoints[i].fd);
+	_exit(status);
+}
+
+static _Noreturn void
+lost(struct user_session *user, const char *how)
+{
+	const struct login *login = user->login;
+
+	nacre_log(NACRE_LOG_INFO, "Connection %s by user %s %s port %d", how, login->account.name,
+	    login->peer.address, login->peer.port);
+	leave(user, 255);
+}
+
+static _Noreturn void
+disconnected(struct user_session *user, const struct nacre_event *event)
+{
+	const struct login *login = user->login;
+	const struct nacre_span text = event->u.disconnected.text;
+	uint32_t reason = event->u.disconnected.reason;
+
+	user_flush(user);
+	if (event->u.disconnected.by_peer && event->u.disconnected.error == NACRE_ERROR_CLOSED &&
+	    reason == 0)
+		lost(user, "closed");
+	nacre_log(NACRE_LOG_INFO, "%s %s port %d:%u: %.*s",
+	    event->u.disconnected.by_peer ? "Received disconnect from" : "Disconnecting",
+	    login->peer.address, login->peer.port, reason,
+	    (int)(text.length < 500 ? text.length : 500), (const char *)text.data);
+	nacre_log(NACRE_LOG_INFO, "Disconnected from user %s %s port %d", login->account.name,
+	    login->peer.address, login->peer.port);
+	leave(user, event->u.disconnected.by_peer ? 0 : 255);
+}
+
+/* The socket --------------------------------------------------------------------------------- */
+
+void
+user_flush(struct user_session *user)
+{
+	struct nacre_span output;
+
+	while ((output = nacre_session_output(user->session)).length > 0) {
+		ssize_t count = write(user->output.fd, output.data, output.length);
+		if (count < 0 && errno == EINTR)
+			continue;
+		if (count < 0 && errno == EAGAIN)
+			return;
+		if (count <= 0)
+			lost(user, "reset");
+		nacre_session_sent(user->session, (size_t)count);
+	}
+}
+
+static void
+receive(struct user_session *user)
+{
+	size_t length;
+	uint8_t *room = nacre_session_input_room(user->session, &length);
+
+	user->input_blocked = room == NULL;
+	if (room == NULL)
+		return;
+	ssize_t count = read(user->input.fd, room, length);
+	if (count < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (count < 0)
+		lost(user, "reset");
+	user->last_heard = nacre_clock_ms();
+	user->unanswered = 0;
+	nacre_session_received(user->session, (size_t)count, user->last_heard);
+}
+
+static void
+socket_ready(struct user_session *user, struct endpoint *endpoint, unsigned what)
+{
+	(void)endpoint;
+	if ((what & NACRE_POLL_WRITE) != 0)
+		user_flush(user);
+	if ((what & (NACRE_POLL_READ | NACRE_POLL_HANGUP)) != 0)
+		receive(user);
+}
+
+static void
+monitor_ready(struct user_session *user, struct endpoint *endpoint, unsigned what)
+{
+	/* It speaks only when spoken to: this is its end. */
+	(void)endpoint;
+	(void)what;
+	leave(user, 255);
+}
+
+static void
+signals_ready(struct user_session *user, struct endpoint *endpoint, unsigned what)
+{
+	struct signalfd_siginfo info;
+	pid_t pid;
+	int status;
+
+	(void)what;
+	if (read(endpoint->fd, &info, sizeof info) != sizeof info)
+		return;
+	if (info.ssi_signo != SIGCHLD) {
+		nacre_log(NACRE_LOG_INFO, "Exiting on signal %u", info.ssi_signo);
+		leave(user, 255);
+	}
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		struct channel *channel = channel_by_child(user, pid);
+		if (channel != NULL)
+			session_child_ended(channel, status);
+	}
+}
+
+/* Events ------------------------------------------------------------------------------------- */
+
+static void
+sign(struct user_session *user, const struct nacre_event *event)
+{
+	struct nacre_buffer signature = {0};
+
+	if (monitor_ask_signature(user->monitor_fd, event->u.sign.algorithm, event->u.sign.blob,
+		event->u.sign.data, &signature) != 0)
+		leave(user, 255);
+	nacre_session_signature(user->session, nacre_buffer_span(&signature));
+	nacre_buffer_free(&signature);
+}
+
+/* hostkeys-prove-00@openssh.com: the monitor proves that we have the keys. */
+static void
+prove(struct user_session *user, struct nacre_span blobs)
+{
+	struct nacre_buffer frame = {0};
+	struct nacre_reader reader;
+	uint8_t type;
+
+	frame_begin(&frame, MONITOR_PROVE);
+	nacre_put_span(&frame, blobs);
+	if (frame_send(user->monitor_fd, &frame) != 0 ||
+	    frame_receive(user->monitor_fd, &frame, MONITOR_FRAME_LIMIT, &type, &reader) != 0 ||
+	    type != MONITOR_SIGNATURE)
+		leave(user, 255);
+	struct nacre_span signatures = nacre_get_string(&reader);
+	nacre_global_request_reply(user->session, signatures.length > 0, signatures);
+	nacre_buffer_free(&frame);
+}
+
+static void
+global_request(struct user_session *user, const struct nacre_event *event)
+{
+	struct nacre_span none = {NULL, 0};
+	struct nacre_span name = event->u.global_request.name;
+
+	if (nacre_span_equals(name, "hostkeys-prove-00@openssh.com") &&
+	    event->u.global_request.want_reply)
+		prove(user, event->u.global_request.payload);
+	else if (event->u.global_request.want_reply)
+		nacre_global_request_reply(
+		    user->session, nacre_span_equals(name, "no-more-sessions@openssh.com"), none);
+}
+
+static void
+channel_open(struct user_session *user, const struct nacre_event *event)
+{
+	struct nacre_span type = event->u.channel_open.type;
+
+	if (nacre_span_equals(type, "direct-tcpip"))
+		forward_open(user, event, false);
+	else if (nacre_span_equals(type, "direct-streamlocal@openssh.com"))
+		forward_open(user, event, true);
+	else if (!nacre_span_equals(type, "session"))
+		nacre_channel_refuse(user->session, event->channel, NACRE_OPEN_UNKNOWN_CHANNEL_TYPE,
+		    "unknown channel type");
+	else if (user->session_count >= user->config->max_sessions) {
+		nacre_log(NACRE_LOG_VERBOSE, "no more sessions: MaxSessions is %d",
+		    user->config->max_sessions);
+		nacre_channel_refuse(
+		    user->session, event->channel, NACRE_OPEN_CONNECT_FAILED, "open failed");
+	} else {
+		struct channel *channel = channel_add(user, event->channel);
+		channel->is_session = channel->opened = true;
+		user->session_count++;
+		nacre_channel_accept(user->session, event->channel);
+	}
+}
+
+static void
+channel_event(struct user_session *user, struct channel *channel, const struct nacre_event *event)
+{
+	switch (event->kind) {
+	case NACRE_EVENT_CHANNEL_OPENED:
+		channel->opened = true;
+		channel_start(channel);
+		break;
+	case NACRE_EVENT_CHANNEL_REFUSED:
+	case NACRE_EVENT_CHANNEL_CLOSED:
+		channel_remove(channel);
+		break;
+	case NACRE_EVENT_CHANNEL_DATA:
+		channel_received(channel);
+		break;
+	case NACRE_EVENT_CHANNEL_WRITABLE:
+		channel_writable(channel);
+		break;
+	case NACRE_EVENT_CHANNEL_EOF:
+		channel_peer_eof(channel);
+		break;
+	case NACRE_EVENT_CHANNEL_REQUEST: {
+		bool want_reply = event->u.channel_request.want_reply;
+		bool success = channel->is_session && session_request(channel, event);
+		if (want_reply)
+			nacre_channel_request_reply(user->session, event->channel, success);
+		if (success)
+			channel_start(channel);
+		break;
+	}
+	default:
+		break;
+	}
+}
+
+static void
+handle(struct user_session *user, const struct nacre_event *event)
+{
+	struct channel *channel;
+
+	switch (event->kind) {
+	case NACRE_EVENT_LOG:
+		nacre_log(event->u.log.level, "%.*s", (int)event->u.log.text.length,
+		    (const char *)event->u.log.text.data);
+		break;
+	case NACRE_EVENT_SIGN:
+		sign(user, event);
+		break;
+	case NACRE_EVENT_GLOBAL_REQUEST:
+		global_request(user, event);
+		break;
+	case NACRE_EVENT_CHANNEL_OPEN:
+		channel_open(user, event);
+		break;
+	case NACRE_EVENT_DISCONNECTED:
+		disconnected(user, event);
+	case NACRE_EVENT_CHANNEL_OPENED:
+	case NACRE_EVENT_CHANNEL_REFUSED:
+	case NACRE_EVENT_CHANNEL_DATA:
+	case NACRE_EVENT_CHANNEL_WRITABLE:
+	case NACRE_EVENT_CHANNEL_EOF:
+	case NACRE_EVENT_CHANNEL_REQUEST:
+	case NACRE_EVENT_CHANNEL_CLOSED:
+		channel = nacre_channel_context(user->session, event->channel);
+		if (channel != NULL)
+			channel_event(user, channel, event);
+		break;
+	default:
+		break;
+	}
+}
+
+/* Time --------------------------------------------------------------------------------------- */
+
+static uint64_t
+alive_deadline(const struct user_session *user)
+{
+	uint64_t interval = (uint64_t)user->config->client_alive_interval * 1000;
+
+	return interval == 0 ? UINT64_MAX
+			     : user->last_heard + interval * (uint64_t)(user->unanswered + 1);
+}
+
+static void
+check_alive(struct user_session *user)
+{
+	const struct login *login = user->login;
+
+	if (nacre_clock_ms() < alive_deadline(user))
+		return;
+	if (user->config->client_alive_count_max > 0 &&
+	    user->unanswered >= user->config->client_alive_count_max) {
+		nacre_log(NACRE_LOG_INFO, "Timeout, client not responding from user %s %s port %d",
+		    login->account.name, login->peer.address, login->peer.port);
+		leave(user, 255);
+	}
+	user->unanswered++;
+	nacre_global_request(
+	    user->session, "keepalive@openssh.com", true, (struct nacre_span){NULL, 0});
+}
+
+static int64_t
+timeout_of(const struct user_session *user)
+{
+	uint64_t deadline = nacre_session_deadline(user->session);
+	uint64_t alive = alive_deadline(user), now = nacre_clock_ms();
+
+	if (alive < deadline)
+		deadline = alive;
+	if (deadline == UINT64_MAX)
+		return -1;
+	return deadline > now ? (int64_t)(deadline - now) : 0;
+}
+
+/* The loop ----------------------------------------------------------------------------------- */
+
+static void
+want_socket(struct user_session *user)
+{
+	unsigned receiving = user->input_blocked ? 0 : NACRE_POLL_READ;
+	unsigned sending = nacre_session_output(user->session).length > 0 ? NACRE_POLL_WRITE : 0;
+
+	if (user->input.fd == user->output.fd) {
+		endpoint_want(user, &user->input, receiving | sending);
+		return;
+	}
+	endpoint_want(user, &user->input, receiving);
+	endpoint_want(user, &user->output, sending);
+}
+
+static void
+handle_events(struct user_session *user)
+{
+	struct nacre_event event;
+
+	while (nacre_session_next_event(user->session, nacre_clock_ms(), &event))
+		handle(user, &event);
+	user->input_blocked = false;
+	user_flush(user);
+	/* What was sent may have made room for a channel that waits. */
+	while (nacre_session_next_event(user->session, nacre_clock_ms(), &event)) {
+		handle(user, &event);
+		user_flush(user);
+	}
+}
+
+static _Noreturn void
+run(struct user_session *user)
+{
+	struct nacre_ready ready[READY_MOST];
+
+	for (;;) {
+		handle_events(user);
+		channel_free_gone(user);
+		want_socket(user);
+		int count = nacre_poller_wait(user->poller, timeout_of(user), ready, READY_MOST);
+		for (int i = 0; i < count; i++) {
+			struct endpoint *endpoint = ready[i].context;
+			if (endpoint->fd == ready[i].fd && endpoint->ready != NULL)
+				endpoint->ready(user, endpoint, ready[i].what);
+		}
+		check_alive(user);
+	}
+}
+
+/* The beginning ------------------------------------------------------------------------------ */
+
+static void
+watch(struct user_session *user, struct endpoint *endpoint, int fd,
+    void (*ready)(struct user_session *, struct endpoint *, unsigned))
+{
+	endpoint_init(endpoint);
+	endpoint->fd = fd;
+	endpoint->ready = ready;
+	endpoint_want(user, endpoint, NACRE_POLL_READ);
+}
+
+static int
+open_signals(void)
+{
+	sigset_t set;
+
+	signal(SIGALRM, SIG_DFL);
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGINT);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+/* hostkeys-00@openssh.com: all our keys, so that clients can learn the new ones. */
+static void
+send_host_keys(struct user_session *user)
+{
+	const struct server *server = user->login->server;
+	struct nacre_buffer blobs = {0};
+
+	for (size_t i = 0; i < server->host_key_count; i++)
+		nacre_put_string_span(&blobs, nacre_buffer_span(&server->host_keys[i].blob));
+	nacre_global_request(
+	    user->session, "hostkeys-00@openssh.com", false, nacre_buffer_span(&blobs));
+	nacre_buffer_free(&blobs);
+}
+
+static void
+take_permissions(struct user_session *user)
+{
+	const struct authentication *authentication = &user->login->authentication;
+	const struct nacre_key_options *options = &authentication->options;
+	bool unlimited = !authentication->has_options;
+	const struct nacre_sshd_config *config = user->config;
+
+	user->permit_pty = config->permit_tty && (unlimited || options->permit_pty);
+	user->permit_agent = config->allow_agent_forwarding && !config->disable_forwarding &&
+			     (unlimited || options->permit_agent_forwarding);
+	user->permit_forwarding =
+	    !config->disable_forwarding && (unlimited || options->permit_port_forwarding);
+}
+
+_Noreturn void
+user_session_main(struct login *login, int monitor, struct nacre_span state)
+{
+	static struct user_session user;
+	struct nacre_span blobs[login->server->host_key_count + 1];
+	struct nacre_session_options options;
+
+	user =
+	    (struct user_session){.login = login, .config = login->config, .monitor_fd = monitor};
+	server_session_options(login->server, &options, blobs);
+	user.last_heard = nacre_clock_ms();
+	if (nacre_session_import(&options, state, user.last_heard, &user.session) != 0)
+		nacre_fatal("the session cannot be taken over");
+	/* The state lies in the monitor's frame, of which this process has a copy. */
+	explicit_bzero((void *)(uintptr_t)state.data, state.length);
+	if (nacre_poller_new(&user.poller) != 0)
+		nacre_fatal("poller: %s", strerror(errno));
+	watch(&user, &user.input, login->input, socket_ready);
+	user.output = user.input;
+	user.output.fd = login->output;
+	user.output.wanted = 0;
+	watch(&user, &user.monitor, monitor, monitor_ready);
+	watch(&user, &user.signals, open_signals(), signals_ready);
+	endpoint_init(&user.agent);
+	take_permissions(&user);
+	title_set("%s", login->account.name);
+	send_host_keys(&user);
+	run(&user);
+}

@@ -1,0 +1,131 @@
+/*
+ * The process of a user who has logged in: its channels, and what they are joined to. Everything is
+ * driven by one poller; an endpoint is a descriptor in it.
+ */
+#ifndef SSHD_USER_SESSION_H
+#define SSHD_USER_SESSION_H
+
+#include "login.h"
+
+#include <nacre/poller.h>
+#include <nacre/pty.h>
+#include <nacre/session.h>
+#include <nacre/sftp_server.h>
+
+#include <sys/types.h>
+
+struct user_session;
+struct channel;
+
+struct endpoint {
+	int fd; /* -1: none */
+	unsigned wanted;
+	struct channel *channel; /* NULL: not of a channel */
+	void (*ready)(struct user_session *user, struct endpoint *endpoint, unsigned what);
+	/* Of a channel: data that is read from it is sent, data that is received is written. */
+	bool source, sink;
+	enum nacre_stream stream;
+};
+
+struct environment {
+	char **entries; /* "NAME=VALUE", ended by NULL */
+	size_t count;
+};
+
+/* A channel and its endpoints: 0 takes what the peer sends (and gives, for sockets and terminals),
+ * 1 and 2 are standard output and error of a program without a terminal. */
+#define CHANNEL_ENDPOINTS 3
+struct channel {
+	struct channel *next;
+	struct user_session *user;
+	uint32_t number;
+	bool is_session; /* type "session", counted for MaxSessions */
+	bool connecting; /* forwarding: connect() has not finished */
+	bool opened;     /* data may flow */
+	bool peer_eof;
+	bool eof_sent;
+	bool gone; /* to be freed when nothing refers to it any more */
+	struct endpoint endpoints[CHANNEL_ENDPOINTS];
+	/* A session's program. */
+	bool started;
+	pid_t child;  /* -1: none */
+	int terminal; /* the program's side of the pty until it is started, or -1 */
+	bool has_terminal;
+	char terminal_name[NACRE_PTY_NAME_LENGTH];
+	char *term;
+	struct environment environment; /* from env requests */
+	struct nacre_sftp_thread *sftp;
+	int sftp_status;
+	/* Forwarding: addresses that are left to try. */
+	struct addrinfo *addresses, *next_address;
+};
+
+struct user_session {
+	struct login *login;
+	const struct nacre_sshd_config *config;
+	struct nacre_session *session;
+	struct nacre_poller *poller;
+	int monitor_fd;
+	struct endpoint input, output, monitor, signals, agent;
+	struct channel *channels;
+	int session_count;
+	bool permit_pty, permit_agent, permit_forwarding;
+	char agent_directory[64], agent_path[96];
+	uint64_t last_heard; /* milliseconds */
+	int unanswered;      /* keepalives */
+	bool input_blocked;
+};
+
+/* user_session.c */
+void endpoint_init(struct endpoint *endpoint);
+/* Starts to wait for "what" on the endpoint's descriptor (0: for nothing). */
+void endpoint_want(struct user_session *user, struct endpoint *endpoint, unsigned what);
+/* Stops waiting and closes. */
+void endpoint_close(struct user_session *user, struct endpoint *endpoint);
+/* Stops waiting for a descriptor that somebody else closes. */
+void endpoint_forget(struct user_session *user, struct endpoint *endpoint);
+/* Writes unsent output to the socket as far as it takes it. */
+void user_flush(struct user_session *user);
+
+/* channel.c: between descriptors and a channel. */
+struct channel *channel_add(struct user_session *user, uint32_t number);
+void channel_free_gone(struct user_session *user);
+/* The peer has closed, or nobody needs it any more. */
+void channel_remove(struct channel *channel);
+/* Data may flow: waits for what the endpoints give. */
+void channel_start(struct channel *channel);
+void channel_received(struct channel *channel);
+void channel_writable(struct channel *channel);
+void channel_peer_eof(struct channel *channel);
+/* Closes the channel when nothing can come any more. */
+void channel_settle(struct channel *channel);
+struct channel *channel_by_child(struct user_session *user, pid_t child);
+
+/* session_channel.c: requests in a session channel, and the end of its program. */
+bool session_request(struct channel *channel, const struct nacre_event *event);
+void session_child_ended(struct channel *channel, int status);
+
+/* program.c: starts what was asked for. "command" NULL: a login shell. */
+bool program_start(struct channel *channel, const char *command, const char *subsystem);
+
+/* environment.c */
+void environment_put(struct environment *environment, const char *name, const char *value);
+bool environment_has(const struct environment *environment, const char *name);
+void environment_free(struct environment *environment);
+/* What a program of the channel gets. */
+void environment_make(
+    const struct channel *channel, const char *original_command, struct environment *environment);
+
+/* forward.c: direct-tcpip and direct-streamlocal@openssh.com. */
+void forward_open(struct user_session *user, const struct nacre_event *event, bool local_socket);
+
+/* agent_forward.c */
+bool agent_listen(struct user_session *user);
+void agent_remove(struct user_session *user);
+
+/* sftp_channel.c */
+bool sftp_start(struct channel *channel, const char *command);
+void sftp_received(struct channel *channel);
+void sftp_writable(struct channel *channel);
+
+#endif
