@@ -28,12 +28,8 @@ static int
 init_make(struct transport *transport, const struct kex_method *method)
 {
 	struct exchange *exchange = transport->exchange;
-	int error;
+	int error = kex_client_start(method, &exchange->agreement, &exchange->own_public);
 
-	kex_agreement_free(exchange->agreement);
-	exchange->agreement = NULL;
-	nacre_buffer_clear(&exchange->own_public);
-	error = kex_client_start(method, &exchange->agreement, &exchange->own_public);
 	if (error != 0)
 		return exchange_crypto_failed(transport, error, method->name);
 	return init_send(transport, method, MESSAGE_KEX_INIT);
@@ -75,13 +71,23 @@ group_ask(struct transport *transport)
 	return output_urgent(transport);
 }
 
-/* Also called when the guess was sent: it stands if it is still there. */
+static void
+guess_drop(struct exchange *exchange)
+{
+	kex_agreement_free(exchange->agreement);
+	exchange->agreement = NULL;
+	nacre_buffer_clear(&exchange->own_public);
+}
+
+/* A guess that was sent stands if it is still there. */
 int
 exchange_client_start(struct transport *transport)
 {
 	struct exchange *exchange = transport->exchange;
 	const struct kex_method *method = exchange->chosen.kex;
 
+	if (exchange->guess != method)
+		guess_drop(exchange);
 	if (method->kind == KEX_DH_GEX)
 		return group_ask(transport);
 	exchange->step = STEP_REPLY;
