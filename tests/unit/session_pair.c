@@ -300,8 +300,4 @@ pair_transfer(struct pair *pair, bool from_client, uint64_t length)
 		}
 		moved = pair_step(pair) || moved;
 	}
-	if (to->bytes_received != end)
-		fprintf(stderr, "transfer stuck at %llu of %llu: %s / %s\n",
-		    (unsigned long long)to->bytes_received, (unsigned long long)end,
-		    pair->client.text, pair->server.text);
 }
