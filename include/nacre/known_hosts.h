@@ -29,6 +29,9 @@ struct nacre_known_host {
 	char *comment; /* or NULL */
 	bool hashed;
 	bool by_address; /* found by the address, not by the name */
+	/* The lookup was for "[host]:port", the line names the host alone: its key is believed, but
+	 * another key is no change. */
+	bool without_port;
 };
 
 /* All lines found, in the order of the files. */
@@ -66,9 +69,9 @@ enum nacre_host_verdict {
 /* What the lines say about "key" (or the certificate's authority, whose plain key is given in
  * "authority"; NULL for a plain key). *found (may be NULL): the line that decides, or NULL. Lines
  * found by address count when "by_address" is true, the others when it is false. */
-enum nacre_host_verdict
-nacre_known_hosts_check(const struct nacre_known_hosts *known, const struct nacre_key *key,
-    const struct nacre_key *authority, bool by_address, const struct nacre_known_host **found);
+enum nacre_host_verdict nacre_known_hosts_check(const struct nacre_known_hosts *known,
+    const struct nacre_key *key, const struct nacre_key *authority, bool by_address,
+    const struct nacre_known_host **found);
 /* True when plain keys of this format ("ssh-ed25519"; empty: any) are known for the host's name. */
 bool nacre_known_hosts_has(const struct nacre_known_hosts *known, struct nacre_span key_format);
 /* True when a @cert-authority line names the host. */
@@ -95,9 +98,10 @@ int nacre_known_hosts_replace(const char *file, const char *name, struct nacre_k
  */
 struct nacre_known_hosts_job {
 	const char *file;
-	const char *name;  /* as given by the user: "host" or "[host]:port" */
+	const char *name;  /* as given by the user: "host" or "[host]:port"; NULL for -H */
 	bool hash;         /* FIND: print found names hashed */
 	bool fingerprints; /* FIND: print fingerprints (-l) */
+	bool randomart;    /* and pictures (-v) */
 	enum nacre_fingerprint_hash fingerprint_hash;
 };
 int nacre_known_hosts_find(const struct nacre_known_hosts_job *job, struct nacre_buffer *out,

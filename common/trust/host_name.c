@@ -1,0 +1,147 @@
+/* The first field of a known_hosts line. A hashed name is "|1|salt|HMAC-SHA1(salt, name)". */
+#include "host_name.h"
+#include "file.h"
+
+#include <crypto/random.h>
+#include <crypto/sha1.h>
+#include <nacre/pattern.h>
+
+#include <string.h>
+
+#define HASH_MAGIC "|1|"
+/* The length of SHA1_LENGTH bytes in base64. */
+#define HASH_TEXT_LENGTH ((size_t)28)
+
+enum known_line_kind
+known_line_parse(struct nacre_span text, struct known_line *line)
+{
+	struct nacre_span rest, word;
+
+	*line = (struct known_line){.marker = NACRE_KNOWN_HOST_PLAIN};
+	text = trust_trim(text);
+	if (text.length == 0 || text.data[0] == '#')
+		return KNOWN_LINE_BLANK;
+	if (text.length > TRUST_LINE_MAX)
+		return KNOWN_LINE_INVALID;
+	line->names = trust_next_word(&text);
+	if (line->names.data[0] == '@') {
+		line->marker_text = line->names;
+		if (nacre_span_equals(line->names, "@cert-authority"))
+			line->marker = NACRE_KNOWN_HOST_AUTHORITY;
+		else if (nacre_span_equals(line->names, "@revoked"))
+			line->marker = NACRE_KNOWN_HOST_REVOKED;
+		else
+			return KNOWN_LINE_INVALID;
+		line->names = trust_next_word(&text);
+	}
+	line->key = rest = trust_trim(text);
+	word = trust_next_word(&rest);
+	if (word.length == 0 || trust_next_word(&rest).length == 0)
+		return KNOWN_LINE_INVALID;
+	line->hashed = line->names.length > 3 && memcmp(line->names.data, HASH_MAGIC, 3) == 0;
+	return KNOWN_LINE_HOST;
+}
+
+static const uint8_t hmac_inner = 0x36, hmac_outer = 0x5c;
+
+/* HMAC-SHA1 with a key of at most a block. */
+static void
+name_hash(const uint8_t *salt, size_t length, struct nacre_span name, uint8_t *digest)
+{
+	uint8_t pad[SHA1_BLOCK_LENGTH];
+	struct sha1 sha1;
+
+	memset(pad, hmac_inner, sizeof pad);
+	for (size_t i = 0; i < length; i++)
+		pad[i] ^= salt[i];
+	sha1_start(&sha1);
+	sha1_update(&sha1, pad, sizeof pad);
+	sha1_update(&sha1, name.data, name.length);
+	sha1_finish(&sha1, digest);
+	for (size_t i = 0; i < sizeof pad; i++)
+		pad[i] ^= hmac_inner ^ hmac_outer;
+	sha1_start(&sha1);
+	sha1_update(&sha1, pad, sizeof pad);
+	sha1_update(&sha1, digest, SHA1_LENGTH);
+	sha1_finish(&sha1, digest);
+}
+
+static int
+base64_digit(uint8_t byte)
+{
+	if (byte >= 'A' && byte <= 'Z')
+		return byte - 'A';
+	if (byte >= 'a' && byte <= 'z')
+		return byte - 'a' + 26;
+	if (byte >= '0' && byte <= '9')
+		return byte - '0' + 52;
+	return byte == '+' ? 62 : byte == '/' ? 63 : -1;
+}
+
+/* The 20 bytes that 28 characters stand for; without a buffer, for there are thousands of them. */
+static bool
+digest_decode(const uint8_t *text, uint8_t digest[SHA1_LENGTH])
+{
+	uint32_t bits = 0;
+	size_t out = 0;
+
+	if (text[HASH_TEXT_LENGTH - 1] != '=')
+		return false;
+	for (size_t i = 0; i < HASH_TEXT_LENGTH - 1; i++) {
+		int digit = base64_digit(text[i]);
+
+		if (digit < 0)
+			return false;
+		bits = bits << 6 | (uint32_t)digit;
+		if (i % 4 == 3)
+			for (int shift = 16; shift >= 0; shift -= 8)
+				digest[out++] = (uint8_t)(bits >> shift);
+	}
+	digest[out++] = (uint8_t)(bits >> 10);
+	digest[out++] = (uint8_t)(bits >> 2);
+	return true;
+}
+
+static bool
+hashed_matches(struct nacre_span names, struct nacre_span name)
+{
+	uint8_t salt[SHA1_LENGTH], wanted[SHA1_LENGTH], digest[SHA1_LENGTH];
+	const uint8_t *text = names.data + 3;
+
+	if (names.length != 3 + 2 * HASH_TEXT_LENGTH + 1 || text[HASH_TEXT_LENGTH] != '|' ||
+	    !digest_decode(text, salt) || !digest_decode(text + HASH_TEXT_LENGTH + 1, wanted))
+		return false;
+	name_hash(salt, sizeof salt, name, digest);
+	return memcmp(digest, wanted, sizeof digest) == 0;
+}
+
+bool
+known_line_matches(const struct known_line *line, struct nacre_span name)
+{
+	if (line->hashed)
+		return hashed_matches(line->names, name);
+	return nacre_pattern_list(name, line->names, true) == NACRE_MATCH_FOUND;
+}
+
+void
+host_name_put_hashed(struct nacre_span name, struct nacre_buffer *text)
+{
+	uint8_t salt[SHA1_LENGTH], digest[SHA1_LENGTH];
+
+	random_bytes(salt, sizeof salt);
+	name_hash(salt, sizeof salt, name, digest);
+	nacre_put_format(text, HASH_MAGIC);
+	nacre_put_base64(text, (struct nacre_span){salt, sizeof salt});
+	nacre_put_byte(text, '|');
+	nacre_put_base64(text, (struct nacre_span){digest, sizeof digest});
+}
+
+void
+host_name_put_lower(struct nacre_span name, struct nacre_buffer *text)
+{
+	for (size_t i = 0; i < name.length; i++) {
+		uint8_t byte = name.data[i];
+
+		nacre_put_byte(text, byte >= 'A' && byte <= 'Z' ? (uint8_t)(byte + 32) : byte);
+	}
+}
