@@ -1,3 +1,4 @@
 # The sources of each program in build/bin, and the libraries that only it needs (libs_NAME).
 sources_sftp-server := sshd/sftp_server.c
 sources_sshd := $(filter-out sshd/sftp_server.c,$(wildcard sshd/*.c))
+sources_ssh := ssh/ssh.c ssh/options.c ssh/query.c ssh/session.c ssh/escape.c ssh/stream.c ssh/relay.c

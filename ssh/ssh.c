@@ -1,0 +1,247 @@
+/*
+ * ssh(1): reads the command line and the configuration, logs in, runs the session, and exits with
+ * the remote command's status.
+ */
+#include "ssh/ssh.h"
+
+#include <nacre/crypto.h>
+#include <nacre/log.h>
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define EXIT_OWN_ERROR 255
+
+/* Keywords that mean something for the session, are understood, and cannot be done yet. */
+static const char *
+unsupported_keyword(const struct nacre_ssh_config *config)
+{
+	const struct {
+		bool wanted;
+		const char *keyword;
+	} table[] = {
+	    {config->local_forward.count > 0 && !config->clear_all_forwardings,
+		"LocalForward or DynamicForward"},
+	    {config->remote_forward.count > 0 && !config->clear_all_forwardings, "RemoteForward"},
+	    {config->tunnel != NACRE_TUNNEL_NO, "Tunnel"},
+	    {config->canonicalize_hostname != NACRE_NO, "CanonicalizeHostname"},
+	    {config->known_hosts_command != NULL, "KnownHostsCommand"},
+	    {config->revoked_host_keys != NULL, "RevokedHostKeys"},
+	    {config->proxy_use_fdpass, "ProxyUseFdpass"},
+	    {config->permit_local_command && config->local_command != NULL, "LocalCommand"},
+	};
+
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+		if (table[i].wanted)
+			return table[i].keyword;
+	return NULL;
+}
+
+static void
+print_span(FILE *file, struct nacre_span text)
+{
+	fwrite(text.data, 1, text.length, file);
+}
+
+static const char *
+session_type(const struct command_line *line)
+{
+	if (line->config->session_type == NACRE_SESSION_NONE || line->stdio_host != NULL)
+		return "none";
+	if (line->config->session_type == NACRE_SESSION_SUBSYSTEM)
+		return "subsystem";
+	return line->command != NULL ? "exec" : "shell";
+}
+
+static void
+load_configuration(struct command_line *line)
+{
+	const struct nacre_ssh_config_request request = {
+	    .host = line->host,
+	    .command = line->command,
+	    .session_type = session_type(line),
+	    .version = "Nacre_" NACRE_VERSION,
+	    .user_file = line->user_file,
+	    .assemble = nacre_client_assemble,
+	};
+
+	if (nacre_ssh_config_load(line->config, &request) == 0)
+		return;
+	const struct nacre_span error = nacre_buffer_span(&line->config->error);
+	print_span(stderr, error);
+	if (error.length == 0 || error.data[error.length - 1] != '\n')
+		fputc('\n', stderr);
+	exit(EXIT_OWN_ERROR);
+}
+
+static void
+log_notes(const struct nacre_ssh_config *config)
+{
+	struct nacre_span notes = nacre_buffer_span(&config->notes);
+
+	while (notes.length > 0) {
+		const uint8_t *const end = memchr(notes.data, '\n', notes.length);
+		const size_t length = end != NULL ? (size_t)(end - notes.data) : notes.length;
+		const size_t step = end != NULL ? length + 1 : length;
+
+		nacre_log(NACRE_LOG_DEBUG1, "%.*s", (int)length, (const char *)notes.data);
+		notes.data += step;
+		notes.length -= step;
+	}
+}
+
+static void
+open_log(const struct command_line *line)
+{
+	const struct nacre_ssh_config *const config = line->config;
+
+	if (line->log_file != NULL &&
+	    nacre_log_open("ssh", NACRE_LOG_FILE, line->log_file, config->syslog_facility) != 0) {
+		perror(line->log_file);
+		exit(EXIT_OWN_ERROR);
+	}
+	nacre_log_level_set((enum nacre_log_level)config->log_level);
+	nacre_log(NACRE_LOG_DEBUG1, "Nacre_" NACRE_VERSION ", %s", nacre_crypto_versions(false));
+	log_notes(config);
+}
+
+static void
+print_configuration(const struct command_line *line)
+{
+	struct nacre_buffer text = {0};
+
+	nacre_ssh_config_print(line->config, &text);
+	print_span(stdout, nacre_buffer_span(&text));
+	nacre_buffer_free(&text);
+}
+
+/* Whether the session gets a terminal, as RequestTTY and standard input say. */
+static bool
+wants_terminal(const struct command_line *line, const char *command)
+{
+	const struct nacre_ssh_config *const config = line->config;
+	const bool wanted = config->request_tty == NACRE_YES ||
+			    config->request_tty == NACRE_FORCE ||
+			    (config->request_tty == NACRE_AUTO && command == NULL);
+
+	if (!wanted || line->stdio_host != NULL || config->session_type == NACRE_SESSION_NONE)
+		return false;
+	if (config->request_tty == NACRE_FORCE || (isatty(STDIN_FILENO) && !config->stdin_null))
+		return true;
+	nacre_log(NACRE_LOG_INFO,
+	    "Pseudo-terminal will not be allocated because stdin is not a terminal.");
+	return false;
+}
+
+/* The remote command: of the command line or of RemoteCommand. */
+static char *
+remote_command(const struct command_line *line)
+{
+	struct nacre_ssh_config *const config = line->config;
+
+	if (config->remote_command == NULL)
+		return line->command;
+	if (line->command != NULL)
+		nacre_fatal("Cannot execute command-line and remote command.");
+	char *const expanded =
+	    nacre_ssh_config_expand(config, "RemoteCommand", config->remote_command, NULL, 0);
+	if (expanded == NULL)
+		nacre_fatal("RemoteCommand: %s", config->remote_command);
+	return expanded;
+}
+
+static void
+check_plan(const struct session_plan *plan)
+{
+	const struct nacre_ssh_config *const config = plan->config;
+	const char *const keyword = unsupported_keyword(config);
+
+	if (keyword != NULL)
+		nacre_fatal("%s is not supported yet by this version of Nacre; "
+			    "remove it, or use OpenSSH's ssh for this host",
+		    keyword);
+	if (config->fork_after_authentication && plan->command == NULL &&
+	    config->session_type != NACRE_SESSION_NONE)
+		nacre_fatal("Cannot fork into background without a command to execute.");
+	if (config->session_type == NACRE_SESSION_SUBSYSTEM && plan->command == NULL)
+		nacre_fatal("You must specify a subsystem to invoke.");
+	if (config->refuse_connection != NULL)
+		nacre_fatal("%s", config->refuse_connection);
+}
+
+static void
+use_null_input(void)
+{
+	const int fd = open("/dev/null", O_RDONLY);
+
+	if (fd >= 0 && fd != STDIN_FILENO) {
+		dup2(fd, STDIN_FILENO);
+		close(fd);
+	}
+}
+
+/* -f: the caller gets its shell back; the session goes on without a terminal of its own. */
+static void
+go_to_background(struct nacre_client *client)
+{
+	const pid_t pid = fork();
+
+	if (pid < 0)
+		nacre_fatal("fork: cannot go to the background");
+	if (pid > 0) {
+		nacre_client_free(client);
+		exit(EXIT_SUCCESS);
+	}
+	setsid();
+}
+
+/* Descriptors 0, 1 and 2 must be there before any other is opened. */
+static void
+open_standard_descriptors(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			open("/dev/null", fd == STDIN_FILENO ? O_RDONLY : O_WRONLY);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct command_line line = {0};
+	struct nacre_client *client;
+
+	open_standard_descriptors();
+	command_line_read(&line, argc, argv);
+	load_configuration(&line);
+	if (line.print_configuration) {
+		print_configuration(&line);
+		return EXIT_SUCCESS;
+	}
+	open_log(&line);
+	const char *const command = remote_command(&line);
+	const struct session_plan plan = {
+	    .config = line.config,
+	    .command = command,
+	    .stdio_host = line.stdio_host,
+	    .stdio_port = line.stdio_port,
+	    .terminal = wants_terminal(&line, command),
+	};
+	check_plan(&plan);
+	const struct nacre_client_options options = {
+	    .config = line.config,
+	    .user_file = line.user_file,
+	    .interactive = plan.terminal,
+	};
+	if (line.config->stdin_null)
+		use_null_input();
+	if (nacre_client_open(&options, &client) != 0)
+		return EXIT_OWN_ERROR;
+	if (line.config->fork_after_authentication)
+		go_to_background(client);
+	const int status = session_run(client, &plan);
+	nacre_client_close(client);
+	return status;
+}
