@@ -4,6 +4,7 @@
  */
 #include "ssh/ssh.h"
 
+#include <nacre/crypto.h>
 #include <nacre/log.h>
 #include <nacre/pattern.h>
 #include <nacre/poller.h>

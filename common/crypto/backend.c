@@ -3,7 +3,9 @@
 #include <nacre/crypto.h>
 
 #include <pthread.h>
+#include <sodium.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 
 static pthread_once_t load_once = PTHREAD_ONCE_INIT, initialise_once = PTHREAD_ONCE_INIT;
@@ -51,4 +53,15 @@ nacre_crypto_preload(bool use)
 		return backend_get() != NULL ? 0 : NACRE_ERROR_LIBRARY;
 	pthread_once(&load_once, load);
 	return module != NULL ? 0 : NACRE_ERROR_LIBRARY;
+}
+
+const char *
+nacre_crypto_versions(bool load_module)
+{
+	static char text[160];
+	const struct backend *const backend = load_module ? backend_get() : backend_loaded();
+
+	snprintf(text, sizeof text, "libsodium %s%s%s", sodium_version_string(),
+	    backend != NULL ? ", " : "", backend != NULL ? backend->libraries() : "");
+	return text;
 }

@@ -88,6 +88,8 @@ struct backend {
 	const char *version; /* of Nacre; another one's module is not used */
 	/* Initialises the libraries underneath; called once, before anything else. */
 	int (*initialise)(void);
+	/* The version of OpenSSL that is in use; static. */
+	const char *(*libraries)(void);
 	const struct backend_ciphers *ciphers;
 	const struct backend_hashes *hashes;
 	const struct backend_macs *macs;

@@ -44,6 +44,10 @@ int nacre_algorithms_assemble(enum nacre_algorithm_list list, bool server, struc
  * its one-time initialisation. 0 or NACRE_ERROR_LIBRARY. */
 int nacre_crypto_preload(bool use);
 
+/* The versions of the cryptographic libraries, for people: "libsodium 1.0.18, OpenSSL 3.0.15 ...".
+ * OpenSSL's only when its module is loaded already or "load" is true. Static storage. */
+const char *nacre_crypto_versions(bool load);
+
 /* Random bytes; constant-time comparison; wiping. */
 void nacre_random(void *bytes, size_t length);
 bool nacre_secret_equal(const void *a, const void *b, size_t length);

@@ -21,9 +21,16 @@ initialise(void)
 	return 0;
 }
 
+static const char *
+libraries(void)
+{
+	return OpenSSL_version(OPENSSL_VERSION);
+}
+
 const struct backend nacre_crypto_backend = {
     .version = NACRE_VERSION,
     .initialise = initialise,
+    .libraries = libraries,
     .ciphers = &backend_ciphers,
     .hashes = &backend_hashes,
     .macs = &backend_macs,
