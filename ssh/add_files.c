@@ -29,6 +29,13 @@ agent_error(int error)
 	return nacre_error_string(error);
 }
 
+/* A file's name in messages. */
+static const char *
+file_name(const char *path)
+{
+	return strcmp(path, "-") == 0 ? "(stdin)" : path;
+}
+
 struct private_file {
 	const char *path;
 	struct nacre_key *key;
@@ -104,7 +111,7 @@ comment_settle(struct private_file *file)
 	free(file->comment);
 	if (comment == NULL || comment[0] == '\0') {
 		free(comment);
-		comment = strdup(file->path);
+		comment = strdup(file_name(file->path));
 	}
 	file->comment = comment;
 	return comment != NULL ? 0 : NACRE_ERROR_MEMORY;
@@ -234,8 +241,7 @@ add_file(struct add_options *options, const char *path)
 	if (error == 0)
 		result = add_loaded(options, &file);
 	else if (error != NACRE_ERROR_PERMISSION && error != NACRE_ERROR_PASSPHRASE)
-		fprintf(stderr, "Error loading key \"%s\": %s\n",
-		    strcmp(path, "-") == 0 ? "(stdin)" : path,
+		fprintf(stderr, "Error loading key \"%s\": %s\n", file_name(path),
 		    error == NACRE_ERROR_SYSTEM ? strerror(errno) : nacre_error_string(error));
 	else if (error == NACRE_ERROR_PASSPHRASE && strcmp(path, "-") == 0)
 		fprintf(stderr, "Error loading key \"(stdin)\": %s\n", nacre_error_string(error));
