@@ -97,34 +97,12 @@ establish(struct nacre_client *client)
 /* Events -------------------------------------------------------------------------------------- */
 
 static void
-log_identified(const struct nacre_client *client, struct nacre_span text)
-{
-	static const char prefix[] = "SSH-2.0-";
-	const size_t skip = sizeof prefix - 1 < text.length ? sizeof prefix - 1 : text.length;
-
-	nacre_log(NACRE_LOG_DEBUG1, "Remote protocol version 2.0, remote software version %.*s",
-	    (int)(text.length - skip), (const char *)text.data + skip);
-	nacre_log(NACRE_LOG_DEBUG1, "Authenticating to %s:%d as '%s'", client->config->hostname,
-	    client->config->port, client->config->user);
-}
-
-static void
-log_algorithms(const struct nacre_client *client)
+log_guess(const struct nacre_client *client)
 {
 	struct nacre_session_algorithms agreed;
 
-	if (nacre_log_level_get() < NACRE_LOG_DEBUG1)
-		return;
 	nacre_session_algorithms(client->session, &agreed);
-	nacre_log(NACRE_LOG_DEBUG1, "kex: algorithm: %s", agreed.kex);
-	nacre_log(NACRE_LOG_DEBUG1, "kex: host key algorithm: %s", agreed.host_key);
-	nacre_log(NACRE_LOG_DEBUG1, "kex: server->client cipher: %s MAC: %s compression: %s",
-	    agreed.cipher_server_to_client, agreed.mac_server_to_client,
-	    agreed.compression_server_to_client);
-	nacre_log(NACRE_LOG_DEBUG1, "kex: client->server cipher: %s MAC: %s compression: %s",
-	    agreed.cipher_client_to_server, agreed.mac_client_to_server,
-	    agreed.compression_client_to_server);
-	nacre_log(NACRE_LOG_DEBUG1, "kex: guess %s",
+	nacre_log(NACRE_LOG_DEBUG2, "kex: guess %s",
 	    !agreed.guess_sent   ? "not sent"
 	    : agreed.guess_right ? "right"
 				 : "wrong");
@@ -191,7 +169,9 @@ on_log(struct nacre_client *client, const struct nacre_event *event)
 static bool
 on_identified(struct nacre_client *client, const struct nacre_event *event)
 {
-	log_identified(client, event->u.text);
+	(void)event;
+	nacre_log(NACRE_LOG_DEBUG1, "Authenticating to %s:%d as '%s'", client->config->hostname,
+	    client->config->port, client->config->user);
 	return true;
 }
 
@@ -207,8 +187,7 @@ on_preamble(struct nacre_client *client, const struct nacre_event *event)
 static bool
 on_host_key(struct nacre_client *client, const struct nacre_event *event)
 {
-	const bool trusted =
-	    host_key_trusted(client, event->u.host_key.blob, event->u.host_key.algorithm);
+	const bool trusted = host_key_trusted(client, event->u.host_key.blob);
 
 	client->failed |= !trusted;
 	nacre_session_trust_host_key(client->session, trusted);
@@ -220,7 +199,7 @@ on_keys_exchanged(struct nacre_client *client, const struct nacre_event *event)
 {
 	if (event->u.keys_exchanged.first)
 		client->keys_exchanged = true;
-	log_algorithms(client);
+	log_guess(client);
 	return true;
 }
 

@@ -155,8 +155,7 @@ bool algorithms_allowed(const char *list, struct nacre_span name);
 
 int host_key_load_known(struct nacre_client *client);
 /* Decides about a host key, asking where the configuration wants that; logs what it refuses. */
-bool host_key_trusted(
-    struct nacre_client *client, struct nacre_span blob, struct nacre_span algorithm);
+bool host_key_trusted(struct nacre_client *client, struct nacre_span blob);
 /* hostkeys-00@openssh.com arrived; its proof arrived. */
 void host_key_update_offered(struct nacre_client *client, struct nacre_span payload);
 void host_key_update_proved(struct nacre_client *client, bool success, struct nacre_span payload);

@@ -454,7 +454,7 @@ same_as_before(const struct nacre_client *client, struct nacre_span blob)
 }
 
 bool
-host_key_trusted(struct nacre_client *client, struct nacre_span blob, struct nacre_span algorithm)
+host_key_trusted(struct nacre_client *client, struct nacre_span blob)
 {
 	struct candidate candidate = {0};
 	bool trusted = false;
@@ -462,8 +462,6 @@ host_key_trusted(struct nacre_client *client, struct nacre_span blob, struct nac
 	if (nacre_buffer_length(&client->host_key) > 0)
 		return same_as_before(client, blob);
 	if (candidate_read(client, blob, &candidate) == 0) {
-		nacre_log(NACRE_LOG_DEBUG1, "Server host key: %.*s %.*s", (int)algorithm.length,
-		    (const char *)algorithm.data, TEXT(&candidate.fingerprint));
 		trusted = judge(client, &candidate);
 	}
 	if (trusted) {

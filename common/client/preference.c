@@ -15,6 +15,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -201,16 +203,29 @@ observe_kex(const struct nacre_client *client, struct preference *seen)
 		copy_name(seen->kex, first);
 }
 
+/* The kernel measures the path itself; a proxy hides it, and the session sees answers only. */
+static uint32_t
+observe_round_trip(const struct nacre_client *client)
+{
+	const uint32_t seen = nacre_session_round_trip(client->session);
+	struct tcp_info information;
+	socklen_t length = sizeof information;
+
+	if (client->proxy == 0 &&
+	    getsockopt(client->fd, IPPROTO_TCP, TCP_INFO, &information, &length) == 0 &&
+	    information.tcpi_min_rtt != UINT32_MAX)
+		return information.tcpi_min_rtt / 1000;
+	return seen != UINT32_MAX ? seen : 0;
+}
+
 static void
 observe(const struct nacre_client *client, const struct identity *accepted, struct preference *seen)
 {
 	struct nacre_span list = nacre_session_peer_host_key_algorithms(client->session);
-	const uint32_t round_trip = nacre_session_round_trip(client->session);
 
 	observe_kex(client, seen);
 	copy_name(seen->host_key, nacre_list_next(&list));
-	if (round_trip != UINT32_MAX)
-		seen->round_trip = round_trip;
+	seen->round_trip = observe_round_trip(client);
 	if (accepted != NULL)
 		seen->identity = mark(client, nacre_buffer_span(&accepted->blob));
 }
