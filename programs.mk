@@ -4,3 +4,4 @@ sources_sshd := $(filter-out sshd/sftp_server.c,$(wildcard sshd/*.c))
 sources_ssh := ssh/ssh.c ssh/options.c ssh/query.c ssh/session.c ssh/escape.c ssh/stream.c ssh/relay.c
 sources_ssh-agent := ssh/agent.c ssh/agent_serve.c ssh/agent_socket.c
 sources_ssh-add := ssh/add.c ssh/add_files.c
+sources_ssh-keygen := $(wildcard ssh/keygen*.c)

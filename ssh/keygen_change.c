@@ -1,0 +1,148 @@
+/* ssh-keygen: changing a private key file (-p, -c) and showing its public half (-y). */
+#include "keygen.h"
+
+#include <nacre/log.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WHERE "Enter file in which the key is"
+
+static const char *
+reason(int error)
+{
+	return error == NACRE_ERROR_SYSTEM ? strerror(errno) : nacre_error_string(error);
+}
+
+static char *
+failure_text(const char *format, const char *path)
+{
+	size_t length = strlen(format) + strlen(path) + 1;
+	char *text = malloc(length);
+
+	if (text == NULL)
+		nacre_fatal("out of memory");
+	snprintf(text, length, "%.*s%s%s", (int)strcspn(format, "%"), format, path,
+	    strchr(format, '%') + 1);
+	return text;
+}
+
+int
+keygen_passphrase(const struct keygen *keygen)
+{
+	char *path = keygen_ask_file(keygen, WHERE, "ed25519"), *comment = NULL;
+	char *failure = failure_text("Failed to load key %", path);
+	struct nacre_buffer old = {0}, new = {0};
+	struct nacre_key *key =
+	    keygen_load_private(keygen, path, "Enter old passphrase: ", failure, &old, &comment);
+	int error;
+
+	if (comment != NULL && *comment != '\0')
+		printf("Key has comment '%s'\n", comment);
+	keygen_new_passphrase(keygen, "Enter new passphrase (empty for no passphrase): ", &new);
+	error = keygen_save_private(keygen, path, key, comment, nacre_buffer_span(&new));
+	if (error != 0)
+		nacre_log(NACRE_LOG_ERROR, "Saving key \"%s\" failed: %s.", path, reason(error));
+	else
+		puts("Your identification has been saved with the new passphrase.");
+	nacre_buffer_free(&old);
+	nacre_buffer_free(&new);
+	nacre_key_free(key);
+	free(comment);
+	free(failure);
+	free(path);
+	return error == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/* -C, or a line of standard input. */
+static char *
+new_comment(const struct keygen *keygen)
+{
+	char *line = NULL;
+	size_t capacity = 0;
+
+	if (keygen->comment != NULL)
+		return strdup(keygen->comment);
+	printf("New comment: ");
+	fflush(stdout);
+	if (getline(&line, &capacity, stdin) < 0)
+		exit(EXIT_FAILURE);
+	line[strcspn(line, "\n")] = '\0';
+	return line;
+}
+
+static int
+comment_save(const struct keygen *keygen, const char *path, const struct nacre_key *key,
+    const char *comment, struct nacre_span passphrase)
+{
+	int error = keygen_save_private(keygen, path, key, comment, passphrase);
+	char *public_path;
+
+	if (asprintf(&public_path, "%s.pub", path) < 0)
+		nacre_fatal("out of memory");
+	if (error != 0)
+		nacre_log(NACRE_LOG_ERROR, "Saving key \"%s\" failed: %s", path, reason(error));
+	else if ((error = keygen_save_public(public_path, key, comment)) != 0)
+		nacre_log(NACRE_LOG_ERROR, "Unable to save public key to %s: %s", public_path,
+		    reason(error));
+	free(public_path);
+	return error;
+}
+
+int
+keygen_comment(const struct keygen *keygen)
+{
+	char *path = keygen_ask_file(keygen, WHERE, "ed25519"), *old = NULL, *new;
+	char *failure = failure_text("Cannot load private key \"%\"", path);
+	struct nacre_buffer passphrase = {0};
+	struct nacre_key *key =
+	    keygen_load_private(keygen, path, "Enter passphrase: ", failure, &passphrase, &old);
+	int error = 0;
+
+	if (old != NULL && *old != '\0')
+		printf("Old comment: %s\n", old);
+	else
+		puts("No existing comment");
+	if ((new = new_comment(keygen)) == NULL)
+		nacre_fatal("out of memory");
+	if (old != NULL && strcmp(old, new) == 0) {
+		puts("No change to comment");
+	} else {
+		error = comment_save(keygen, path, key, new, nacre_buffer_span(&passphrase));
+		if (error == 0)
+			printf(
+			    *new != '\0' ? "Comment '%s' applied\n" : "Comment removed%s\n", new);
+	}
+	nacre_buffer_free(&passphrase);
+	nacre_key_free(key);
+	free(old);
+	free(new);
+	free(failure);
+	free(path);
+	return error == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int
+keygen_public(const struct keygen *keygen)
+{
+	char *path = keygen_ask_file(keygen, WHERE, "ed25519"), *comment = NULL;
+	char *failure = failure_text("Load key \"%\"", path);
+	struct nacre_buffer passphrase = {0}, text = {0};
+	struct nacre_key *key =
+	    keygen_load_private(keygen, path, "Enter passphrase: ", failure, &passphrase, &comment);
+	int error = nacre_key_put_line(key, comment, &text);
+
+	if (error != 0)
+		nacre_fatal("Could not save your public key: %s", nacre_error_string(error));
+	nacre_put_byte(&text, '\n');
+	keygen_print(&text);
+	nacre_buffer_free(&passphrase);
+	nacre_buffer_free(&text);
+	nacre_key_free(key);
+	free(comment);
+	free(failure);
+	free(path);
+	return EXIT_SUCCESS;
+}
