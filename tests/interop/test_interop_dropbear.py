@@ -1,0 +1,82 @@
+"""dropbear's client with our server, and its server with our client."""
+import os
+
+import pytest
+
+from conftest import need, run
+
+PAYLOAD = os.urandom(100_000)
+
+
+@pytest.fixture
+def dbclient(tmp_path, nacre_sshd, user_keys):
+    """Runs a command through dbclient."""
+    need('dbclient', 'dropbearconvert')
+
+    def call(command, *options, key='ed25519', **more):
+        converted = str(tmp_path / f'{key}.dropbear')
+        if not os.path.exists(converted):
+            run(['dropbearconvert', 'openssh', 'dropbear', user_keys[key], converted], check=True)
+        environment = {**os.environ, 'HOME': str(tmp_path)}
+        return run(['dbclient', '-y', '-y', '-i', converted, '-p', str(nacre_sshd.port), *options,
+                    f'{nacre_sshd.user}@127.0.0.1', command], env=environment, **more)
+
+    return call
+
+
+@pytest.mark.parametrize('key', ['ed25519', 'rsa', 'ecdsa-256'])
+def test_dbclient(dbclient, key):
+    result = dbclient('cat; exit 7', key=key, input=PAYLOAD)
+    assert result.returncode == 7, result.stderr
+    assert result.stdout == PAYLOAD
+
+
+@pytest.mark.parametrize('cipher', ['chacha20-poly1305@openssh.com', 'aes128-ctr', 'aes256-ctr'])
+def test_dbclient_cipher(dbclient, cipher):
+    assert dbclient('cat', '-c', cipher, input=PAYLOAD).stdout == PAYLOAD
+
+
+@pytest.mark.parametrize('mac', ['hmac-sha1', 'hmac-sha2-256'])
+def test_dbclient_mac(dbclient, mac):
+    assert dbclient('cat', '-c', 'aes128-ctr', '-m', mac, input=PAYLOAD).stdout == PAYLOAD
+
+
+def test_dbclient_terminal(dbclient):
+    assert b'/dev/pts/' in dbclient('tty', '-t').stdout
+
+
+@pytest.mark.parametrize('key', ['ed25519', 'rsa', 'ecdsa-256'])
+def test_server(nacre_ssh, dropbear_server, user_keys, key):
+    result = nacre_ssh.run(dropbear_server, 'cat; exit 7', key=user_keys[key], input=PAYLOAD)
+    assert result.returncode == 7, result.stderr
+    assert result.stdout == PAYLOAD
+
+
+@pytest.mark.parametrize('kex', ['curve25519-sha256', 'ecdh-sha2-nistp256', 'ecdh-sha2-nistp521',
+                                 'diffie-hellman-group14-sha256'])
+def test_server_key_exchange(nacre_ssh, dropbear_server, kex):
+    result = nacre_ssh.run(dropbear_server, 'cat', '-o', f'KexAlgorithms={kex}', input=PAYLOAD)
+    assert result.stdout == PAYLOAD, result.stderr
+
+
+@pytest.mark.parametrize('algorithm', ['ssh-ed25519', 'rsa-sha2-256', 'ecdsa-sha2-nistp256'])
+def test_server_host_key(nacre_ssh, dropbear_server, algorithm):
+    result = nacre_ssh.run(dropbear_server, 'echo in', '-o', f'HostKeyAlgorithms={algorithm}')
+    assert result.stdout == b'in\n', result.stderr
+
+
+@pytest.mark.parametrize('cipher', ['chacha20-poly1305@openssh.com', 'aes128-ctr', 'aes256-ctr'])
+def test_server_cipher(nacre_ssh, dropbear_server, cipher):
+    result = nacre_ssh.run(dropbear_server, 'cat', '-c', cipher, input=PAYLOAD)
+    assert result.stdout == PAYLOAD, result.stderr
+
+
+def test_server_with_much_data(nacre_ssh, dropbear_server):
+    result = nacre_ssh.run(dropbear_server, 'head -c 20000000 /dev/zero')
+    assert len(result.stdout) == 20_000_000
+    assert nacre_ssh.run(dropbear_server, 'wc -c', input=bytes(20_000_000)).stdout.split() == [
+        b'20000000']
+
+
+def test_server_terminal(nacre_ssh, dropbear_server):
+    assert b'/dev/pts/' in nacre_ssh.run(dropbear_server, 'tty', '-tt').stdout

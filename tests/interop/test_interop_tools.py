@@ -1,0 +1,112 @@
+"""Tools that sit on SSH: curl (libssh2), git, rsync, tar, and ssh-audit's opinion."""
+import json
+import os
+
+import pytest
+
+from conftest import BUILD, nacre, need, run
+
+PAYLOAD = os.urandom(300_000)
+
+
+# libssh2 ------------------------------------------------------------------------------------------
+
+def curl(server, key, *words):
+    need('curl')
+    version = run(['curl', '-V']).stdout
+    if b' scp' not in version or b' sftp' not in version:
+        pytest.skip("curl was built without libssh2")
+    return run(['curl', '-s', '-S', '-k', '-u', f'{server.user}:', '--key', key,
+                '--pubkey', f'{key}.pub', *words])
+
+
+@pytest.mark.parametrize('key_type', ['ed25519', 'rsa', 'ecdsa-256'])
+@pytest.mark.parametrize('scheme', ['sftp', 'scp'])
+def test_curl(nacre_sshd, user_keys, workspace, tmp_path, account, scheme, key_type):
+    (tmp_path / 'file').write_bytes(PAYLOAD)
+    url = f'{scheme}://127.0.0.1:{nacre_sshd.port}{workspace}/file'
+    result = curl(nacre_sshd, user_keys[key_type], '-T', str(tmp_path / 'file'), url)
+    assert result.returncode == 0, result.stderr
+    result = curl(nacre_sshd, user_keys[key_type], url)
+    assert result.stdout == PAYLOAD
+
+
+def test_curl_lists_a_folder(nacre_sshd, user_keys, workspace):
+    open(os.path.join(workspace, 'some file'), 'w').close()
+    result = curl(nacre_sshd, user_keys['ed25519'],
+                  f'sftp://127.0.0.1:{nacre_sshd.port}{workspace}/')
+    assert b'some file' in result.stdout
+
+
+# git and rsync over our ssh to our server --------------------------------------------------------
+
+@pytest.fixture
+def remote_shell(nacre_ssh, nacre_sshd):
+    """Our ssh with its options, as GIT_SSH_COMMAND and rsync -e want it."""
+    return ' '.join([nacre('ssh'), *nacre_ssh.options(nacre_sshd), '-p', str(nacre_sshd.port)])
+
+
+def test_git_clone_and_push(remote_shell, nacre_sshd, account, workspace, tmp_path):
+    need('git')
+    environment = {'PATH': os.environ['PATH'], 'HOME': str(tmp_path), 'GIT_SSH_COMMAND': remote_shell,
+                   'GIT_AUTHOR_NAME': 'a', 'GIT_AUTHOR_EMAIL': 'a@example', 'GIT_CONFIG_NOSYSTEM': '1',
+                   'GIT_COMMITTER_NAME': 'a', 'GIT_COMMITTER_EMAIL': 'a@example'}
+    url = f'ssh://{account.name}@127.0.0.1:{nacre_sshd.port}{workspace}/repository'
+    run(['git', 'init', '-q', '--bare', f'{workspace}/repository'], check=True, env=environment)
+    for folder, folders, files in os.walk(f'{workspace}/repository'):
+        for name in ['', *folders, *files]:
+            account.own(os.path.join(folder, name))
+    run(['git', 'clone', '-q', url, str(tmp_path / 'one')], check=True, env=environment)
+    (tmp_path / 'one' / 'file').write_bytes(PAYLOAD * 10)
+    for words in (['add', 'file'], ['commit', '-qm', 'one'], ['push', '-q', 'origin', 'HEAD']):
+        run(['git', *words], check=True, env=environment, cwd=tmp_path / 'one')
+    run(['git', 'clone', '-q', url, str(tmp_path / 'two')], check=True, env=environment)
+    assert (tmp_path / 'two' / 'file').read_bytes() == PAYLOAD * 10
+
+
+def test_rsync(remote_shell, account, workspace, tmp_path):
+    need('rsync')
+    (tmp_path / 'tree' / 'deep').mkdir(parents=True)
+    for number in range(50):
+        (tmp_path / 'tree' / 'deep' / f'file {number}').write_bytes(PAYLOAD[:number * 5000])
+    remote = f'{account.name}@127.0.0.1:{workspace}/tree'
+    run(['rsync', '-a', '--no-owner', '--no-group', '-e', remote_shell, f'{tmp_path}/tree/', remote],
+        check=True)
+    run(['rsync', '-a', '--no-owner', '--no-group', '-e', remote_shell, remote + '/', f'{tmp_path}/back/'],
+        check=True)
+    assert run(['diff', '-r', f'{tmp_path}/tree', f'{tmp_path}/back']).returncode == 0
+
+
+def test_tar_both_ways_at_once(nacre_ssh, nacre_sshd):
+    payload = PAYLOAD * 100
+    assert nacre_ssh.run(nacre_sshd, 'cat', input=payload).stdout == payload
+
+
+# The examples of the README -----------------------------------------------------------------------
+
+def test_exec_client_example(nacre_sshd, user_keys, host_keys):
+    fingerprint = run(['ssh-keygen', '-lf', host_keys['ed25519'] + '.pub']).stdout.decode().split()[1]
+    command = [os.path.join(BUILD, 'examples/exec_client'), '127.0.0.1', str(nacre_sshd.port),
+               nacre_sshd.user, user_keys['ed25519']]
+    result = run([*command, fingerprint, 'echo out; echo err >&2; exit 7'])
+    assert (result.returncode, result.stdout, result.stderr) == (7, b'out\n', b'err\n')
+    result = run([*command, 'SHA256:wrong', 'true'])
+    assert result.returncode == 255
+    assert b'Host key verification failed' in result.stderr
+
+
+def test_two_sessions_example():
+    assert run([os.path.join(BUILD, 'examples/two_sessions')]).stdout == b'hello, sessions\n'
+
+
+# ssh-audit ----------------------------------------------------------------------------------------
+
+def test_ssh_audit_finds_nothing(servers):
+    """With the server's defaults there is neither a failure nor a warning."""
+    need('ssh-audit')
+    server = servers.sshd(nacre('sshd'), key_types=['ed25519', 'rsa'])
+    report = json.loads(run(['ssh-audit', '-j', '-p', str(server.port), '127.0.0.1']).stdout)
+    for group in ('kex', 'key', 'enc', 'mac'):
+        for entry in report[group]:
+            notes = entry.get('notes', {})
+            assert not notes.get('fail') and not notes.get('warn'), entry
