@@ -3,6 +3,7 @@ import base64
 import os
 import socket
 import threading
+import time
 
 import pytest
 
@@ -44,6 +45,9 @@ def assert_echo(transport, payload=PAYLOAD):
     sender.join()
     assert received == payload
     assert channel.recv_exit_status() == 7
+    end = time.monotonic() + 10
+    while not channel.closed and time.monotonic() < end:
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize('kex', KEX)
@@ -123,8 +127,7 @@ class Policy(paramiko.ServerInterface):
 
     def __init__(self, methods, key_line):
         self.methods = methods
-        self.key_blob = paramiko.PKey.from_type_string(
-            key_line.split()[0], base64.b64decode(key_line.split()[1])).asbytes()
+        self.key_blob = base64.b64decode(key_line.split()[1])
         self.asked = []
 
     def get_allowed_auths(self, username):

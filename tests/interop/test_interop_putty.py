@@ -21,7 +21,7 @@ class Putty:
         self.set()
 
     def set(self, **settings):
-        """Writes the saved session "test"."""
+        """Writes the saved session that the programs know as the host "test"."""
         sessions = os.path.join(self.folder, '.putty', 'sessions')
         os.makedirs(sessions, exist_ok=True)
         settings = {'HostName': '127.0.0.1', 'Protocol': 'ssh', 'PortNumber': self.server.port,
@@ -31,7 +31,7 @@ class Putty:
             file.writelines(f'{name}={value}\n' for name, value in settings.items())
 
     def run(self, program, *words, **options):
-        command = [program, '-batch', '-load', 'test', '-hostkey', self.fingerprint, *words]
+        command = [program, '-batch', '-hostkey', self.fingerprint, *words]
         return run(command, env=self.environment, **options)
 
 

@@ -20,7 +20,8 @@ def curl(server, key, *words):
                 '--pubkey', f'{key}.pub', *words])
 
 
-@pytest.mark.parametrize('key_type', ['ed25519', 'rsa', 'ecdsa-256'])
+# libssh2 before 1.11 signs with RSA and SHA-1 only, which servers do not take any more.
+@pytest.mark.parametrize('key_type', ['ed25519', 'ecdsa-256', 'ecdsa-521'])
 @pytest.mark.parametrize('scheme', ['sftp', 'scp'])
 def test_curl(nacre_sshd, user_keys, workspace, tmp_path, account, scheme, key_type):
     (tmp_path / 'file').write_bytes(PAYLOAD)
