@@ -40,7 +40,6 @@ server_encode(const struct server *server, struct nacre_buffer *state)
 	for (size_t i = 0; i < line->option_count; i++)
 		put_text(state, line->options[i]);
 	put_text(state, server->host_key_algorithms);
-	nacre_put_string_span(state, server->moduli);
 	nacre_put_u32(state, (uint32_t)server->host_key_count);
 	for (size_t i = 0; i < server->host_key_count; i++) {
 		const struct host_key *key = &server->host_keys[i];
@@ -49,6 +48,8 @@ server_encode(const struct server *server, struct nacre_buffer *state)
 		nacre_put_u64(state, key->text_offset);
 		nacre_put_u64(state, key->text_length);
 	}
+	/* Last, so that the pages of this long text are not touched by reading the rest. */
+	nacre_put_string_span(state, server->moduli);
 	return state->failed ? NACRE_ERROR_MEMORY : 0;
 }
 
@@ -102,7 +103,7 @@ server_decode(struct server *server, struct nacre_span state)
 	line->debug = nacre_get_u32(&reader);
 	decode_options(line, &reader);
 	server->host_key_algorithms = get_text(&reader);
-	server->moduli = nacre_get_string(&reader);
 	decode_keys(server, &reader);
+	server->moduli = nacre_get_string(&reader);
 	return nacre_reader_done(&reader) ? 0 : NACRE_ERROR_FORMAT;
 }

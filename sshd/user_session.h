@@ -74,6 +74,7 @@ struct user_session {
 	uint64_t last_heard; /* milliseconds */
 	int unanswered;      /* keepalives */
 	bool input_blocked;
+	bool released; /* memory, since something last happened */
 };
 
 /* user_session.c */

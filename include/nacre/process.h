@@ -42,6 +42,10 @@ int nacre_process_write_pid(const char *path);
 /* Default dispositions for all signals, none blocked: for a child before exec. */
 void nacre_process_reset_signals(void);
 
+/* Gives back the memory that an idle process does not need: freed heap, and the pages of programs
+ * and libraries, which the kernel brings back from the files when they are touched. */
+void nacre_process_release_memory(void);
+
 /*
  * How a child is started. Everything is prepared by the caller; between the fork, which shares the
  * caller's memory, and the exec nothing is allocated. On failure the child exits with 255 after
