@@ -11,7 +11,7 @@
 #include <nacre/sandbox.h>
 
 #include <errno.h>
-#include <malloc.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +25,7 @@
 #define EXCHANGE_HASH_MIN 20
 #define EXCHANGE_HASH_MAX 64
 #define STRANGER_FRAME    ((size_t)512 * 1024)
+#define IDLE_MS           1500 /* a session that lasts so long is worth giving memory back for */
 #define LOG_LINES_MAX     200
 
 static volatile sig_atomic_t grace_exceeded;
@@ -427,6 +428,16 @@ child_is_gone(struct login *login)
 	exit(WIFEXITED(status) ? WEXITSTATUS(status) : 255);
 }
 
+/* Most of a monitor's life is waiting for the session to end. */
+static void
+release_when_idle(const struct login *login)
+{
+	struct pollfd polled = {.fd = login->network, .events = POLLIN};
+
+	if (poll(&polled, 1, IDLE_MS) == 0)
+		nacre_process_release_memory();
+}
+
 _Noreturn void
 monitor_run(struct login *login)
 {
@@ -447,7 +458,7 @@ monitor_run(struct login *login)
 		/* What was in it may be a password or the connection's keys. */
 		if (login->state == MONITOR_SESSION) {
 			nacre_buffer_free(&frame);
-			malloc_trim(0);
+			release_when_idle(login);
 		}
 	}
 	nacre_log(NACRE_LOG_ERROR, "monitor: %s: connection from %s port %d ended",

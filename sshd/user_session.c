@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #define READY_MOST 16
+#define IDLE_MS    1500 /* after so long a process gives back what it can */
 
 void
 endpoint_init(struct endpoint *endpoint)
@@ -395,6 +396,19 @@ handle_events(struct user_session *user)
 	}
 }
 
+static int
+wait_for(struct user_session *user, struct nacre_ready *ready)
+{
+	int64_t timeout = timeout_of(user);
+	bool release = !user->released && (timeout < 0 || timeout > IDLE_MS);
+	int count = nacre_poller_wait(user->poller, release ? IDLE_MS : timeout, ready, READY_MOST);
+
+	if (release && count == 0)
+		nacre_process_release_memory();
+	user->released = count == 0 && (release || user->released);
+	return count;
+}
+
 static _Noreturn void
 run(struct user_session *user)
 {
@@ -404,7 +418,7 @@ run(struct user_session *user)
 		handle_events(user);
 		channel_free_gone(user);
 		want_socket(user);
-		int count = nacre_poller_wait(user->poller, timeout_of(user), ready, READY_MOST);
+		int count = wait_for(user, ready);
 		for (int i = 0; i < count; i++) {
 			struct endpoint *endpoint = ready[i].context;
 			if (endpoint->fd == ready[i].fd && endpoint->ready != NULL)
