@@ -11,7 +11,6 @@
 #include <strings.h>
 #include <unistd.h>
 
-
 static const char usage_text[] =
     "usage: ssh-keygen [-q] [-a rounds] [-b bits] [-C comment] [-f output_keyfile]\n"
     "                  [-m format] [-N new_passphrase] [-t ecdsa | ed25519 | rsa]\n"

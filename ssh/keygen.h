@@ -66,6 +66,8 @@ int keygen_save_private(const struct keygen *keygen, const char *path, const str
 int keygen_save_public(const char *path, const struct nacre_key *key, const char *comment);
 /* Writes text to standard output. */
 void keygen_print(const struct nacre_buffer *text);
+/* Writes messages to standard error, lines ended by CR LF as those of the log are. */
+void keygen_complain(const struct nacre_buffer *text);
 /* Ends the program when a file is not there. */
 void keygen_must_exist(const char *path);
 

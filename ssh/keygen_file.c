@@ -20,7 +20,7 @@ load_failed(const char *path, const char *failure, int error, unsigned mode)
 		nacre_fatal("%s: %s", path, strerror(errno));
 	if (error == NACRE_ERROR_PERMISSION) {
 		nacre_key_put_unprotected(path, mode, &text);
-		fwrite(text.data + text.start, 1, nacre_buffer_length(&text), stderr);
+		keygen_complain(&text);
 	}
 	nacre_fatal("%s: %s", failure, nacre_error_string(error));
 }
@@ -119,8 +119,12 @@ keygen_save_private(const struct keygen *keygen, const char *path, const struct 
 	    .comment = comment,
 	};
 	struct nacre_buffer text = {0};
-	int result = nacre_key_put_private(key, &options, &text);
+	int result;
 
+	/* The old PEM formats have none for this type. */
+	if (keygen->format == NACRE_KEY_FILE_PEM && nacre_key_type(key) == NACRE_KEY_ED25519)
+		options.format = NACRE_KEY_FILE_OPENSSH;
+	result = nacre_key_put_private(key, &options, &text);
 	if (result == 0)
 		result = file_replace(path, 0600, &text);
 	nacre_buffer_free(&text);
@@ -147,6 +151,18 @@ keygen_print(const struct nacre_buffer *text)
 {
 	if (nacre_buffer_length(text) > 0)
 		fwrite(text->data + text->start, 1, nacre_buffer_length(text), stdout);
+}
+
+void
+keygen_complain(const struct nacre_buffer *text)
+{
+	struct nacre_span rest = nacre_buffer_span(text);
+
+	for (size_t i = 0; i < rest.length; i++) {
+		if (rest.data[i] == '\n')
+			putc('\r', stderr);
+		putc(rest.data[i], stderr);
+	}
 }
 
 void

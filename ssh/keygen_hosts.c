@@ -35,8 +35,9 @@ hosts_run(const struct keygen *keygen, job_function *run)
 		nacre_fatal("Cannot stat %s: %s", path, strerror(errno));
 	error = run(&job, &out, &messages);
 	keygen_print(&out);
-	if (nacre_buffer_length(&messages) > 0)
-		fwrite(messages.data + messages.start, 1, nacre_buffer_length(&messages), stderr);
+	/* Looking a host up passes over the lines that do not matter to it. */
+	if (run != nacre_known_hosts_find || (error != 0 && error != NACRE_ERROR_NOT_FOUND))
+		keygen_complain(&messages);
 	if (error == NACRE_ERROR_SYSTEM && nacre_buffer_length(&messages) == 0)
 		nacre_fatal("%s: %s", path, strerror(errno));
 	nacre_buffer_free(&out);
