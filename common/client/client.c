@@ -19,6 +19,24 @@
 
 /* Making a session ---------------------------------------------------------------------------- */
 
+static bool
+begins_with(const char *list, const char *name)
+{
+	struct nacre_span left = nacre_span_of(list);
+
+	return nacre_span_equals(nacre_list_next(&left), name);
+}
+
+/* A guess that is known to be wrong costs both sides a key pair for nothing. */
+static bool
+guess_may_be_right(const struct nacre_client *client, const char *kex, const char *host_key)
+{
+	const struct preference *const preference = &client->preference;
+
+	return preference->host_key[0] == '\0' ||
+	       (begins_with(kex, preference->kex) && begins_with(host_key, preference->host_key));
+}
+
 /* Lists that are NULL in the configuration are the library's defaults. */
 static int
 session_start(struct nacre_client *client)
@@ -42,7 +60,8 @@ session_start(struct nacre_client *client)
 		    .macs_server_to_client = config->macs,
 		    .compression =
 			config->compression ? "zlib@openssh.com,none" : "none,zlib@openssh.com",
-		    .guess = true,
+		    .guess = guess_may_be_right(
+			client, (const char *)kex.data, (const char *)host_key.data),
 		    .required_rsa_bits = (unsigned)config->required_rsa_size,
 		    .rekey_bytes = config->rekey_limit,
 		    .rekey_seconds = (uint32_t)config->rekey_interval,
