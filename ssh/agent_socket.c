@@ -89,15 +89,20 @@ temporary_path(struct agent_socket *listener)
 {
 	const char *directory = getenv("TMPDIR");
 	size_t size = sizeof listener->directory;
+	char name[NAME_LENGTH + 1];
 
 	if (directory == NULL || directory[0] == '\0')
 		directory = "/tmp";
-	if ((size_t)snprintf(listener->directory, size, "%s/ssh-XXXXXXXXXXXX", directory) >= size)
+	random_name(name);
+	if ((size_t)snprintf(listener->directory, size, "%s/ssh-%s", directory, name) >= size)
 		nacre_fatal("TMPDIR %s: path too long, use -a", directory);
-	if (mkdtemp(listener->directory) == NULL)
-		nacre_fatal("mkdtemp: private socket dir: %s", strerror(errno));
-	snprintf(listener->path, sizeof listener->path, "%.100s/agent.%ld", listener->directory,
-	    (long)getpid());
+	if (mkdir(listener->directory, 0700) != 0)
+		nacre_fatal("cannot create directory %s: %s", listener->directory, strerror(errno));
+	if ((size_t)snprintf(listener->path, sizeof listener->path, "%s/agent.%ld",
+		listener->directory, (long)getpid()) >= sizeof listener->path) {
+		rmdir(listener->directory);
+		nacre_fatal("TMPDIR %s: path too long, use -a", directory);
+	}
 }
 
 static void
