@@ -44,7 +44,9 @@ put_chosen(struct nacre_buffer *state, const struct negotiated *chosen)
 static void
 put_input(struct nacre_buffer *state, const struct input *input)
 {
-	nacre_put_string(state, input->data + input->start, input->end - input->start);
+	size_t unread = input->end - input->start;
+
+	nacre_put_string(state, unread > 0 ? input->data + input->start : NULL, unread);
 	nacre_put_u32(state, input->packet_length);
 	nacre_put_u64(state, input->wanted);
 	nacre_put_u64(state, input->discard);

@@ -143,11 +143,12 @@ int
 identification_receive(struct transport *transport)
 {
 	struct input *input = &transport->input;
-	struct nacre_span line = {input->data + input->start, input->end - input->start};
+	struct nacre_span line;
 	const uint8_t *newline;
 
-	if (line.length == 0)
+	if (input->end == input->start)
 		return 0;
+	line = (struct nacre_span){input->data + input->start, input->end - input->start};
 	if ((newline = memchr(line.data, '\n', line.length)) == NULL)
 		return line_incomplete(transport, line);
 	line.length = (size_t)(newline - line.data);
