@@ -84,8 +84,8 @@ lists_build(void)
 		list_add_row(NACRE_LIST_MACS, mac[i].name, mac[i].by_default, mac[i].by_default);
 	const struct kex_method *kex = kex_table(&count);
 	for (size_t i = 0; i < count; i++)
-		list_add_row(NACRE_LIST_KEX, kex[i].name,
-		    kex[i].by_default || kex[i].by_default_client_only, kex[i].by_default);
+		list_add_row(NACRE_LIST_KEX, kex[i].name, kex[i].by_default,
+		    kex[i].by_default && !kex[i].by_default_client_only);
 }
 
 static const char *
