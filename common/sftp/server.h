@@ -72,8 +72,8 @@ size_t server_reply_begin(struct nacre_sftp_server *server, uint8_t message, uin
 void server_reply_end(struct nacre_sftp_server *server, size_t mark);
 void server_send_status(
     struct nacre_sftp_server *server, uint32_t id, uint32_t status, const char *text);
-int
-server_send_attributes(struct nacre_sftp_server *server, uint32_t id, const struct stat *status);
+int server_send_attributes(
+    struct nacre_sftp_server *server, uint32_t id, const struct stat *status);
 /* A NAME reply with one entry and no attributes, as REALPATH and READLINK give. */
 int server_send_name(struct nacre_sftp_server *server, uint32_t id, const char *name);
 /* Reads a path string to "path"; false leaves *status with what is to be returned. */
@@ -83,16 +83,16 @@ bool server_get_path(struct nacre_reader *request, char path[PATH_MAX], int *sta
 int server_handles_init(struct nacre_sftp_server *server);
 void server_handles_free(struct nacre_sftp_server *server);
 /* A new handle, or NULL when the table is full; takes neither descriptor nor path over then. */
-struct server_handle *
-server_handle_new(struct nacre_sftp_server *server, const char *path, uint32_t flags);
+struct server_handle *server_handle_new(
+    struct nacre_sftp_server *server, const char *path, uint32_t flags);
 int server_handle_close(struct nacre_sftp_server *server, struct server_handle *handle);
 int server_send_handle(
     struct nacre_sftp_server *server, uint32_t id, const struct server_handle *handle);
 /* The handle that a request's string names; NULL when there is none (or malformed). */
-struct server_handle *
-server_get_handle(struct nacre_sftp_server *server, struct nacre_reader *request);
-struct server_handle *
-server_get_file(struct nacre_sftp_server *server, struct nacre_reader *request);
+struct server_handle *server_get_handle(
+    struct nacre_sftp_server *server, struct nacre_reader *request);
+struct server_handle *server_get_file(
+    struct nacre_sftp_server *server, struct nacre_reader *request);
 
 #define SERVER_HANDLER(name) \
 	int name(struct nacre_sftp_server *server, uint32_t id, struct nacre_reader *request)

@@ -30,8 +30,8 @@ struct nacre_transfer_options {
 	uint32_t block;           /* bytes of one READ or WRITE; 0: what the server takes */
 };
 
-int
-nacre_transfer_new(const struct nacre_transfer_options *options, struct nacre_transfer **transfer);
+int nacre_transfer_new(
+    const struct nacre_transfer_options *options, struct nacre_transfer **transfer);
 void nacre_transfer_free(struct nacre_transfer *transfer);
 /* Adds a source; its last component is the name in a target directory. Remote paths may hold
  * glob(7) patterns and begin with "~". All before the first nacre_transfer_output(). */
@@ -46,8 +46,8 @@ size_t nacre_transfer_output(struct nacre_transfer *transfer, enum nacre_transfe
 int nacre_transfer_receive(struct nacre_transfer *transfer, enum nacre_transfer_side side,
     struct nacre_span bytes, uint64_t now);
 /* False while so much waits to be written to the other side that the caller must not read. */
-bool
-nacre_transfer_wants_input(const struct nacre_transfer *transfer, enum nacre_transfer_side side);
+bool nacre_transfer_wants_input(
+    const struct nacre_transfer *transfer, enum nacre_transfer_side side);
 /* When nacre_transfer_output() may give more though nothing came; UINT64_MAX: not. */
 uint64_t nacre_transfer_deadline(const struct nacre_transfer *transfer);
 /* True when all is done; the channels may be closed. */
@@ -72,7 +72,7 @@ bool nacre_transfer_next_event(struct nacre_transfer *transfer, struct nacre_tra
 struct nacre_transfer_progress {
 	uint64_t files_found, files_done, files_failed;
 	uint64_t bytes_found, bytes_done;
-	/* The oldest file that is under way. */
+	/* The file whose data moved last; 0: none. */
 	uint64_t file, file_size, file_copied;
 };
 void nacre_transfer_progress(

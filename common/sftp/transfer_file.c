@@ -1,0 +1,773 @@
+/*
+ * One file's way through a transfer: opened at both ends, its blocks moved, many at once, its
+ * attributes set, closed. Requests of different files overlap freely; for one file nothing is
+ * waited for but its handle.
+ */
+#include <sftp/transfer.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define WINDOW_MAX   ((uint64_t)64 * 1024 * 1024)
+#define REQUESTS_MAX 8192
+#define DELAY_SLACK  20   /* ms of queue at the server that do no harm */
+#define WRITE_LEAST  1024 /* a smaller piece is not begun where more room will come */
+#define WRITE_SMALL  4096
+#define QUEUE_BOUND  ((size_t)256 * 1024)
+#define FILES_LEAST  8
+
+static bool
+is_remote(const struct nacre_transfer *transfer, enum nacre_transfer_side side)
+{
+	return transfer->ends[side] != NULL;
+}
+
+static const char *
+file_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash != NULL && slash[1] != '\0' ? slash + 1 : path;
+}
+
+static void
+file_destroy(struct tracked *object)
+{
+	struct file *file = (struct file *)object;
+	struct block *block;
+
+	if (file->fd >= 0)
+		close(file->fd);
+	while ((block = file->incoming) != NULL) {
+		file->incoming = block->next;
+		free(block);
+	}
+	free(file->source_path);
+	free(file->target_path);
+	free(file);
+}
+
+/* Takes the paths over, also when it fails. */
+struct file *
+file_new(struct nacre_transfer *transfer, struct directory *directory, char *source_path,
+    char *target_path, const struct nacre_sftp_attributes *attributes)
+{
+	struct file *file = calloc(1, sizeof *file);
+
+	if (file == NULL) {
+		free(source_path);
+		free(target_path);
+		transfer_fatal(transfer, nacre_error_string(NACRE_ERROR_MEMORY));
+		return NULL;
+	}
+	file->directory = directory;
+	file->source_path = source_path;
+	file->target_path = target_path;
+	file->attributes = *attributes;
+	file->fd = -1;
+	file->end = UINT64_MAX;
+	file->number = ++transfer->next_number;
+	if (directory != NULL)
+		directory->references++;
+	object_track(transfer, &file->tracked, file_destroy);
+	return file;
+}
+
+/* The end of a file's way, good or not. */
+static void
+file_done(struct nacre_transfer *transfer, struct file *file)
+{
+	struct directory *directory = file->directory;
+
+	if (file->source.open && is_remote(transfer, NACRE_TRANSFER_SOURCE))
+		transfer_sent(
+		    transfer, nacre_sftp_handle_request(transfer->ends[NACRE_TRANSFER_SOURCE],
+				  NACRE_SFTP_CLOSE, handle_span(&file->source), NULL));
+	if (file->failed)
+		transfer->progress.files_failed++;
+	else
+		transfer->progress.files_done++;
+	if (file->begun)
+		transfer_event(transfer, NACRE_TRANSFER_DONE, file, file_name(file->source_path),
+		    !file->failed);
+	if (transfer->current == file)
+		transfer->current = NULL;
+	transfer->in_flight--;
+	object_free(&file->tracked);
+	directory_release(transfer, directory);
+}
+
+static void
+fail_upload(struct nacre_transfer *transfer, struct file *file)
+{
+	file->failed = true;
+	transfer_error(
+	    transfer, "failed to upload file %s to %s", file->source_path, file->target_path);
+}
+
+static void
+fail_download(struct nacre_transfer *transfer, struct file *file)
+{
+	file->failed = true;
+	transfer_error(
+	    transfer, "Download of file %s to %s failed", file->source_path, file->target_path);
+}
+
+static void
+file_fail(struct nacre_transfer *transfer, struct file *file)
+{
+	if (file->failed)
+		return;
+	if (is_remote(transfer, NACRE_TRANSFER_TARGET))
+		fail_upload(transfer, file);
+	else
+		fail_download(transfer, file);
+}
+
+/* Opening ----------------------------------------------------------------------------------- */
+
+static void
+open_target(struct nacre_transfer *transfer, struct file *file)
+{
+	struct nacre_sftp_tag tag = transfer_tag(TAG_TARGET_OPEN, file, 0);
+	struct nacre_sftp_attributes attributes = {
+	    .flags = file->attributes.flags & NACRE_SFTP_ATTR_PERMISSIONS,
+	    .permissions = file->attributes.permissions & 0777,
+	};
+
+	file->opened_early = file->directory != NULL && file->directory->creating;
+	file->pending++;
+	transfer_sent(transfer,
+	    nacre_sftp_open(transfer->ends[NACRE_TRANSFER_TARGET], nacre_span_of(file->target_path),
+		NACRE_SFTP_OPEN_WRITE | NACRE_SFTP_OPEN_CREATE | NACRE_SFTP_OPEN_TRUNCATE,
+		&attributes, &tag));
+}
+
+static void
+open_source(struct nacre_transfer *transfer, struct file *file)
+{
+	struct nacre_sftp_tag tag = transfer_tag(TAG_SOURCE_OPEN, file, 0);
+	const struct nacre_sftp_attributes none = {0};
+
+	file->pending++;
+	transfer_sent(
+	    transfer, nacre_sftp_open(transfer->ends[NACRE_TRANSFER_SOURCE],
+			  nacre_span_of(file->source_path), NACRE_SFTP_OPEN_READ, &none, &tag));
+}
+
+void
+file_start(struct nacre_transfer *transfer, struct file *file)
+{
+	if (file->directory != NULL && file->directory->failed) {
+		/* Its directory's error was reported. */
+		file->failed = true;
+		file_done(transfer, file);
+		return;
+	}
+	if (is_remote(transfer, NACRE_TRANSFER_SOURCE)) {
+		open_source(transfer, file);
+	} else if (local_open_source(transfer, file)) {
+		open_target(transfer, file);
+	} else {
+		file_fail(transfer, file);
+		file_done(transfer, file);
+		return;
+	}
+	if (file->begun)
+		return;
+	file->begun = true;
+	transfer->progress.files_found++;
+	transfer->progress.bytes_found += file->attributes.size;
+	transfer_event(transfer, NACRE_TRANSFER_BEGUN, file, file_name(file->source_path), true);
+}
+
+static void
+move(struct nacre_transfer *transfer, struct file *file)
+{
+	file->queued = true;
+	queue_push(&transfer->movers, file);
+}
+
+/* Once more, when the server may have run out of handles, or took requests out of order and did
+ * not have the directory yet. */
+static bool
+retry_open(struct nacre_transfer *transfer, struct file *file, const struct nacre_sftp_reply *reply)
+{
+	bool crowded = reply->status == NACRE_SFTP_FAILURE && transfer->in_flight > FILES_LEAST;
+	bool early = reply->status == NACRE_SFTP_NO_SUCH_FILE && file->opened_early;
+
+	if (file->retried || (!crowded && !early))
+		return false;
+	file->retried = true;
+	if (file->source.open && is_remote(transfer, NACRE_TRANSFER_SOURCE)) {
+		transfer_sent(
+		    transfer, nacre_sftp_handle_request(transfer->ends[NACRE_TRANSFER_SOURCE],
+				  NACRE_SFTP_CLOSE, handle_span(&file->source), NULL));
+		file->source.open = false;
+	}
+	if (file->fd >= 0)
+		close(file->fd);
+	file->fd = -1;
+	transfer->in_flight--;
+	if (crowded && transfer->files_max > FILES_LEAST)
+		transfer->files_max -= transfer->files_max / 8;
+	queue_push_front(&transfer->found, file);
+	return true;
+}
+
+static void
+source_opened(
+    struct nacre_transfer *transfer, struct file *file, const struct nacre_sftp_reply *reply)
+{
+	if (reply->message != NACRE_SFTP_HANDLE) {
+		if (retry_open(transfer, file, reply))
+			return;
+		transfer_error(transfer, "remote open \"%s\": %s", file->source_path,
+		    transfer_status_text(reply));
+		file->failed = true;
+		file_done(transfer, file);
+		return;
+	}
+	handle_set(&file->source, reply->handle);
+	if (is_remote(transfer, NACRE_TRANSFER_TARGET)) {
+		open_target(transfer, file);
+	} else if (local_open_target(transfer, file)) {
+		move(transfer, file);
+	} else {
+		fail_download(transfer, file);
+		file_done(transfer, file);
+	}
+}
+
+static void
+target_opened(
+    struct nacre_transfer *transfer, struct file *file, const struct nacre_sftp_reply *reply)
+{
+	if (reply->message == NACRE_SFTP_HANDLE) {
+		handle_set(&file->target, reply->handle);
+		move(transfer, file);
+		return;
+	}
+	if (retry_open(transfer, file, reply))
+		return;
+	if (file->directory == NULL || !file->directory->failed) {
+		transfer_error(transfer, "dest open \"%s\": %s", file->target_path,
+		    transfer_status_text(reply));
+		fail_upload(transfer, file);
+	}
+	file->failed = true;
+	file_done(transfer, file);
+}
+
+/* Finishing --------------------------------------------------------------------------------- */
+
+/* Sends what ends a file at a remote target, right behind its data. */
+static void
+finish_target(struct nacre_transfer *transfer, struct file *file)
+{
+	struct nacre_sftp *sftp = transfer->ends[NACRE_TRANSFER_TARGET];
+	struct nacre_sftp_tag tag = transfer_tag(TAG_FILE_SETSTAT, file, 0);
+	struct nacre_sftp_attributes attributes = file->attributes;
+
+	file->finishing = true;
+	if (file->fd >= 0)
+		close(file->fd);
+	file->fd = -1;
+	attributes.flags &= NACRE_SFTP_ATTR_PERMISSIONS | NACRE_SFTP_ATTR_TIMES;
+	attributes.permissions &= 0777;
+	if (transfer->options.preserve && attributes.flags != 0 && !file->failed) {
+		file->pending++;
+		transfer_sent(transfer, nacre_sftp_attributes_request(sftp, NACRE_SFTP_FSETSTAT,
+					    handle_span(&file->target), &attributes, &tag));
+	}
+	tag.kind = TAG_FILE_CLOSE;
+	file->pending++;
+	transfer_sent(transfer,
+	    nacre_sftp_handle_request(sftp, NACRE_SFTP_CLOSE, handle_span(&file->target), &tag));
+}
+
+static void read_next(struct nacre_transfer *transfer, struct file *file);
+
+/* Goes on when nothing of the file is under way or waiting. */
+static void
+file_check(struct nacre_transfer *transfer, struct file *file)
+{
+	bool source_remote = is_remote(transfer, NACRE_TRANSFER_SOURCE);
+	bool read_all = file->failed || !source_remote || file->end != UINT64_MAX;
+
+	if (file->queued || file->block_count > 0 || file->reads > 0)
+		return;
+	if (!read_all) {
+		read_next(transfer, file);
+		return;
+	}
+	if (is_remote(transfer, NACRE_TRANSFER_TARGET) && !file->finishing)
+		finish_target(transfer, file);
+	if (file->pending > 0)
+		return;
+	if (file->fd >= 0 && source_remote && !file->failed && !local_finish(transfer, file))
+		fail_download(transfer, file);
+	file_done(transfer, file);
+}
+
+static void
+write_answered(struct nacre_transfer *transfer, struct file *file, enum tag_kind kind,
+    const struct nacre_sftp_reply *reply)
+{
+	static const char *const doings[] = {
+	    [TAG_WRITE] = "write remote",
+	    [TAG_FILE_SETSTAT] = "remote fsetstat",
+	    [TAG_FILE_CLOSE] = "close remote",
+	};
+
+	if (kind == TAG_WRITE)
+		transfer->write_requests--;
+	if (reply->status != NACRE_SFTP_OK && !file->failed) {
+		transfer_error(transfer, "%s \"%s\": %s", doings[kind], file->target_path,
+		    transfer_status_text(reply));
+		fail_upload(transfer, file);
+	}
+	file_check(transfer, file);
+}
+
+/* Reading ----------------------------------------------------------------------------------- */
+
+static uint32_t
+read_block(const struct nacre_transfer *transfer)
+{
+	uint64_t block = nacre_sftp_limits(transfer->ends[NACRE_TRANSFER_SOURCE])->read;
+
+	if (transfer->options.block > 0 && transfer->options.block < block)
+		block = transfer->options.block;
+	if (transfer->read_block > 0 && transfer->read_block < block)
+		block = transfer->read_block;
+	return (uint32_t)block;
+}
+
+/* One byte more than the file should have left shows its end without another round trip. */
+static uint32_t
+read_length(const struct nacre_transfer *transfer, const struct file *file)
+{
+	uint32_t block = read_block(transfer);
+	uint64_t size = file->attributes.size;
+
+	if (size == 0 || file->next_offset > size || size - file->next_offset >= block)
+		return block;
+	return (uint32_t)(size - file->next_offset) + 1;
+}
+
+static void
+send_read(struct nacre_transfer *transfer, struct file *file, uint64_t offset, uint32_t length)
+{
+	struct nacre_sftp_tag tag =
+	    transfer_tag((uint32_t)TAG_READ | length << TAG_LENGTH_SHIFT, file, offset);
+
+	file->pending++;
+	file->reads++;
+	transfer->read_requests++;
+	transfer->read_bytes += length;
+	if (is_remote(transfer, NACRE_TRANSFER_TARGET))
+		transfer->cross_bytes += length;
+	transfer_rate_count(transfer, length);
+	transfer_sent(transfer, nacre_sftp_read(transfer->ends[NACRE_TRANSFER_SOURCE],
+				    handle_span(&file->source), offset, length, &tag));
+}
+
+static void
+read_next(struct nacre_transfer *transfer, struct file *file)
+{
+	uint32_t length = read_length(transfer, file);
+
+	send_read(transfer, file, file->next_offset, length);
+	file->next_offset += length;
+}
+
+static bool
+may_read(const struct nacre_transfer *transfer)
+{
+	uint32_t most = transfer->options.requests > 0 ? transfer->options.requests : REQUESTS_MAX;
+
+	return !transfer->fatal && transfer->read_requests < most &&
+	       transfer->read_bytes < transfer->window && transfer->cross_bytes < CROSS_BOUND &&
+	       transfer_rate_allows(transfer) &&
+	       nacre_sftp_output_length(transfer->ends[NACRE_TRANSFER_SOURCE]) < QUEUE_BOUND;
+}
+
+void
+file_schedule_reads(struct nacre_transfer *transfer)
+{
+	struct file *file;
+
+	if (!is_remote(transfer, NACRE_TRANSFER_SOURCE))
+		return;
+	while ((file = transfer->movers.first) != NULL && may_read(transfer)) {
+		if (!file->failed && file->end == UINT64_MAX &&
+		    file->next_offset <= file->attributes.size) {
+			read_next(transfer, file);
+			continue;
+		}
+		queue_pop(&transfer->movers);
+		file->queued = false;
+		file_check(transfer, file);
+	}
+}
+
+/* As long as answers do not wait in a queue, more may be asked for: the window follows the path. */
+static void
+follow_path(struct nacre_transfer *transfer, uint64_t sent_at, uint64_t bytes)
+{
+	uint64_t delay = transfer->now > sent_at ? transfer->now - sent_at : 0;
+
+	if (delay < transfer->least_delay)
+		transfer->least_delay = delay;
+	if (delay <= 2 * transfer->least_delay + DELAY_SLACK && transfer->window < WINDOW_MAX)
+		transfer->window += bytes;
+}
+
+static void
+read_finished(struct nacre_transfer *transfer, struct file *file, uint32_t length)
+{
+	file->reads--;
+	transfer->read_requests--;
+	transfer->read_bytes -= length;
+}
+
+static void
+source_ends(struct file *file, uint64_t offset)
+{
+	if (offset < file->end)
+		file->end = offset;
+}
+
+/* A reply that brought less than was asked for: the end, or the server's way. */
+static void
+read_short(struct nacre_transfer *transfer, struct file *file, uint64_t offset, uint32_t length,
+    size_t total)
+{
+	uint64_t reached = offset + total;
+
+	if (total == 0 || (file->attributes.size > 0 && reached >= file->attributes.size) ||
+	    file->end != UINT64_MAX) {
+		source_ends(file, reached);
+		return;
+	}
+	if (total >= WRITE_LEAST && reached < file->attributes.size)
+		transfer->read_block = (uint32_t)total;
+	send_read(transfer, file, reached, length - (uint32_t)total);
+}
+
+static struct block *
+incoming_block(struct nacre_transfer *transfer, struct file *file, uint64_t offset, size_t length)
+{
+	struct block *block;
+
+	for (block = file->incoming; block != NULL; block = block->next)
+		if (block->offset == offset)
+			return block;
+	if ((block = calloc(1, sizeof *block + length)) == NULL) {
+		transfer_fatal(transfer, nacre_error_string(NACRE_ERROR_MEMORY));
+		return NULL;
+	}
+	block->file = file;
+	block->offset = offset;
+	block->length = length;
+	block->next = file->incoming;
+	file->incoming = block;
+	return block;
+}
+
+/* Between servers: a block that is complete waits for room in the other channel. */
+static void
+pass_block(struct nacre_transfer *transfer, struct file *file, struct block *block)
+{
+	struct block **link = &file->incoming;
+
+	while (*link != block)
+		link = &(*link)->next;
+	*link = block->next;
+	if (file->failed || block->length == 0) {
+		transfer->cross_bytes -= block->length;
+		free(block);
+		return;
+	}
+	block->next = NULL;
+	*transfer->blocks_tail = block;
+	transfer->blocks_tail = &block->next;
+	file->block_count++;
+}
+
+static void
+keep_data(struct nacre_transfer *transfer, struct file *file, const struct nacre_sftp_reply *reply)
+{
+	struct block *block = incoming_block(transfer, file, reply->tag.value, reply->data_total);
+
+	if (block == NULL)
+		return;
+	if (reply->data.length > 0)
+		memcpy(block->data + reply->data_offset, reply->data.data, reply->data.length);
+	if (reply->last)
+		pass_block(transfer, file, block);
+}
+
+static void
+data_arrived(struct nacre_transfer *transfer, struct file *file, struct nacre_sftp_reply *reply)
+{
+	uint32_t length = reply->tag.kind >> TAG_LENGTH_SHIFT;
+
+	transfer->current = file;
+	file->copied += reply->data.length;
+	transfer->progress.bytes_done += reply->data.length;
+	if (is_remote(transfer, NACRE_TRANSFER_TARGET))
+		keep_data(transfer, file, reply);
+	else if (!file->failed &&
+		 !local_write(transfer, file, reply->data, reply->tag.value + reply->data_offset))
+		fail_download(transfer, file);
+	if (!reply->last || transfer->fatal)
+		return;
+	file->pending--;
+	read_finished(transfer, file, length);
+	if (is_remote(transfer, NACRE_TRANSFER_TARGET))
+		transfer->cross_bytes -= length - reply->data_total;
+	follow_path(transfer, reply->sent_at, length);
+	if (!file->failed && reply->data_total < length)
+		read_short(transfer, file, reply->tag.value, length, reply->data_total);
+	file_check(transfer, file);
+}
+
+static void
+read_refused(struct nacre_transfer *transfer, struct file *file, struct nacre_sftp_reply *reply)
+{
+	uint32_t length = reply->tag.kind >> TAG_LENGTH_SHIFT;
+
+	read_finished(transfer, file, length);
+	if (is_remote(transfer, NACRE_TRANSFER_TARGET))
+		transfer->cross_bytes -= length;
+	if (reply->status == NACRE_SFTP_EOF) {
+		source_ends(file, reply->tag.value);
+	} else if (!file->failed) {
+		transfer_error(transfer, "read remote \"%s\": %s", file->source_path,
+		    transfer_status_text(reply));
+		file_fail(transfer, file);
+	}
+	file_check(transfer, file);
+}
+
+void
+file_reply(struct nacre_transfer *transfer, enum tag_kind kind, struct nacre_sftp_reply *reply)
+{
+	struct file *file = reply->tag.context;
+
+	if (reply->message == NACRE_SFTP_DATA) {
+		data_arrived(transfer, file, reply);
+		return;
+	}
+	file->pending--;
+	if (kind == TAG_SOURCE_OPEN)
+		source_opened(transfer, file, reply);
+	else if (kind == TAG_TARGET_OPEN)
+		target_opened(transfer, file, reply);
+	else if (kind == TAG_READ)
+		read_refused(transfer, file, reply);
+	else
+		write_answered(transfer, file, kind, reply);
+}
+
+/* Writing ----------------------------------------------------------------------------------- */
+
+static size_t
+write_head_length(const struct file *file)
+{
+	return 4 + 1 + 4 + 4 + (size_t)file->target.length + 8 + 4;
+}
+
+static size_t
+write_block(const struct nacre_transfer *transfer)
+{
+	uint64_t block = nacre_sftp_limits(transfer->ends[NACRE_TRANSFER_TARGET])->write;
+
+	if (transfer->options.block > 0 && transfer->options.block < block)
+		block = transfer->options.block;
+	return (size_t)block;
+}
+
+static bool
+may_write(const struct nacre_transfer *transfer)
+{
+	uint32_t most = transfer->options.requests > 0 ? transfer->options.requests : REQUESTS_MAX;
+
+	return transfer->write_requests < most && transfer_rate_allows(transfer);
+}
+
+static void
+count_write(struct nacre_transfer *transfer, struct file *file, size_t length)
+{
+	transfer->write_requests++;
+	transfer_rate_count(transfer, length);
+	file->pending++;
+}
+
+/* From memory, between servers. */
+static size_t
+write_from_block(struct nacre_transfer *transfer, uint8_t *room, size_t length, bool whole_room)
+{
+	struct block *block = transfer->blocks;
+	struct file *file = block->file;
+	struct nacre_sftp *sftp = transfer->ends[NACRE_TRANSFER_TARGET];
+	struct nacre_sftp_tag tag = transfer_tag(TAG_WRITE, file, 0);
+	size_t left = block->length - block->sent, head = write_head_length(file);
+	size_t least = head + (left < WRITE_LEAST ? left : WRITE_LEAST), count, used = 0;
+
+	if (length < least && !whole_room)
+		return 0;
+	count = length < least ? WRITE_LEAST : length - head;
+	if (count > write_block(transfer))
+		count = write_block(transfer);
+	if (count > left)
+		count = left;
+	if (!file->failed && length < least) {
+		transfer_sent(transfer,
+		    nacre_sftp_write(sftp, handle_span(&file->target), block->offset + block->sent,
+			(struct nacre_span){block->data + block->sent, count}, &tag));
+		count_write(transfer, file, count);
+	} else if (!file->failed) {
+		used = nacre_sftp_write_head(sftp, room, handle_span(&file->target),
+		    block->offset + block->sent, (uint32_t)count, &tag, transfer->now);
+		if (used == 0)
+			return 0;
+		memcpy(room + used, block->data + block->sent, count);
+		used += count;
+		count_write(transfer, file, count);
+	} else {
+		count = left;
+	}
+	block->sent += count;
+	transfer->cross_bytes -= count;
+	if (block->sent == block->length) {
+		if ((transfer->blocks = block->next) == NULL)
+			transfer->blocks_tail = &transfer->blocks;
+		free(block);
+		file->block_count--;
+		file_check(transfer, file);
+	}
+	return used;
+}
+
+static void
+stop_moving(struct nacre_transfer *transfer)
+{
+	struct file *file = queue_pop(&transfer->movers);
+
+	file->queued = false;
+	file_check(transfer, file);
+}
+
+static ssize_t
+read_local(struct nacre_transfer *transfer, struct file *file, uint8_t *room, size_t length)
+{
+	ssize_t count;
+
+	do
+		count = pread(file->fd, room, length, (off_t)file->next_offset);
+	while (count < 0 && errno == EINTR);
+	if (count < 0) {
+		transfer_error(
+		    transfer, "read local \"%s\": %s", file->source_path, strerror(errno));
+		file_fail(transfer, file);
+	}
+	return count;
+}
+
+static void
+account_upload(struct nacre_transfer *transfer, struct file *file, size_t count, size_t asked)
+{
+	count_write(transfer, file, count);
+	transfer->current = file;
+	file->next_offset += count;
+	file->copied += count;
+	transfer->progress.bytes_done += count;
+	if (count < asked && file->next_offset >= file->attributes.size)
+		stop_moving(transfer);
+}
+
+/* Through the queue, for a room that a whole WRITE does not fit in. */
+static void
+write_small(struct nacre_transfer *transfer, struct file *file)
+{
+	struct nacre_sftp_tag tag = transfer_tag(TAG_WRITE, file, 0);
+	size_t asked = write_block(transfer);
+	uint8_t data[WRITE_SMALL];
+	ssize_t count;
+
+	if (asked > sizeof data)
+		asked = sizeof data;
+	count = read_local(transfer, file, data, asked);
+	if (count <= 0) {
+		stop_moving(transfer);
+		return;
+	}
+	transfer_sent(transfer,
+	    nacre_sftp_write(transfer->ends[NACRE_TRANSFER_TARGET], handle_span(&file->target),
+		file->next_offset, (struct nacre_span){data, (size_t)count}, &tag));
+	account_upload(transfer, file, (size_t)count, asked);
+}
+
+/* Reads the file straight into the packet, behind the place of the head. */
+static size_t
+write_in_place(struct nacre_transfer *transfer, struct file *file, uint8_t *room, size_t length)
+{
+	struct nacre_sftp_tag tag = transfer_tag(TAG_WRITE, file, 0);
+	size_t head = write_head_length(file), asked = length - head;
+	ssize_t count;
+
+	if (asked > write_block(transfer))
+		asked = write_block(transfer);
+	count = read_local(transfer, file, room + head, asked);
+	if (count <= 0) {
+		stop_moving(transfer);
+		return 0;
+	}
+	if (nacre_sftp_write_head(transfer->ends[NACRE_TRANSFER_TARGET], room,
+		handle_span(&file->target), file->next_offset, (uint32_t)count, &tag,
+		transfer->now) != head) {
+		transfer_fatal(transfer, nacre_error_string(NACRE_ERROR_MEMORY));
+		return 0;
+	}
+	account_upload(transfer, file, (size_t)count, asked);
+	return head + (size_t)count;
+}
+
+static size_t
+write_from_file(struct nacre_transfer *transfer, struct file *file, uint8_t *room, size_t length,
+    bool whole_room)
+{
+	uint64_t size = file->attributes.size;
+	uint64_t left = size > file->next_offset ? size - file->next_offset : 1;
+	size_t least = write_head_length(file) + (left < WRITE_LEAST ? (size_t)left : WRITE_LEAST);
+
+	if (length >= least)
+		return write_in_place(transfer, file, room, length);
+	if (whole_room)
+		write_small(transfer, file);
+	return 0;
+}
+
+size_t
+file_produce_write(struct nacre_transfer *transfer, uint8_t *room, size_t length, bool whole_room)
+{
+	struct file *file;
+
+	if (!may_write(transfer))
+		return 0;
+	if (is_remote(transfer, NACRE_TRANSFER_SOURCE))
+		return transfer->blocks != NULL
+			   ? write_from_block(transfer, room, length, whole_room)
+			   : 0;
+	while ((file = transfer->movers.first) != NULL && file->failed)
+		stop_moving(transfer);
+	if (file == NULL || nacre_sftp_output_length(transfer->ends[NACRE_TRANSFER_TARGET]) > 0)
+		return 0;
+	return write_from_file(transfer, file, room, length, whole_room);
+}

@@ -1,0 +1,251 @@
+/* The local file system's part in a transfer: blocking calls, errors in the words of scp(1). */
+#include <sftp/transfer.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define OWNER_ENTERS 0300
+
+static mode_t
+mode_of(const struct nacre_sftp_attributes *attributes)
+{
+	return attributes->flags & NACRE_SFTP_ATTR_PERMISSIONS ? attributes->permissions & 0777
+							       : 0666;
+}
+
+static void
+times_of(const struct nacre_sftp_attributes *attributes, struct timespec times[2])
+{
+	bool known = (attributes->flags & NACRE_SFTP_ATTR_TIMES) != 0;
+
+	times[0] =
+	    (struct timespec){.tv_sec = attributes->atime, .tv_nsec = known ? 0 : UTIME_OMIT};
+	times[1] =
+	    (struct timespec){.tv_sec = attributes->mtime, .tv_nsec = known ? 0 : UTIME_OMIT};
+}
+
+bool
+local_open_source(struct nacre_transfer *transfer, struct file *file)
+{
+	struct stat status;
+
+	/* Not to hang on a pipe that took a file's place. */
+	file->fd = open(file->source_path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (file->fd < 0 || fstat(file->fd, &status) != 0) {
+		transfer_error(
+		    transfer, "open local \"%s\": %s", file->source_path, strerror(errno));
+		return false;
+	}
+	if (!S_ISREG(status.st_mode)) {
+		transfer_error(transfer, "local \"%s\" is not a regular file", file->source_path);
+		return false;
+	}
+	nacre_sftp_attributes_of_stat(&status, &file->attributes);
+	return true;
+}
+
+bool
+local_open_target(struct nacre_transfer *transfer, struct file *file)
+{
+	struct stat status;
+
+	/* Not cut yet: it may be the very file that is read at the other end. */
+	file->fd = open(file->target_path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY,
+	    mode_of(&file->attributes) | S_IWUSR);
+	if (file->fd < 0) {
+		transfer_error(
+		    transfer, "open local \"%s\": %s", file->target_path, strerror(errno));
+		return false;
+	}
+	if (fstat(file->fd, &status) == 0 && S_ISREG(status.st_mode))
+		file->local_size = (uint64_t)status.st_size;
+	return true;
+}
+
+/* Devices and pipes take bytes in order, which they come in from servers that keep it. */
+bool
+local_write(
+    struct nacre_transfer *transfer, struct file *file, struct nacre_span data, uint64_t offset)
+{
+	while (data.length > 0) {
+		ssize_t count = pwrite(file->fd, data.data, data.length, (off_t)offset);
+
+		if (count < 0 && errno == ESPIPE)
+			count = write(file->fd, data.data, data.length);
+		if (count < 0 && errno == EINTR)
+			continue;
+		if (count <= 0) {
+			transfer_error(transfer, "write local \"%s\": %s", file->target_path,
+			    strerror(count == 0 ? EIO : errno));
+			return false;
+		}
+		data.data += count;
+		data.length -= (size_t)count;
+		offset += (uint64_t)count;
+	}
+	return true;
+}
+
+static bool
+set_local_attributes(struct nacre_transfer *transfer, struct file *file)
+{
+	struct timespec times[2];
+
+	times_of(&file->attributes, times);
+	if (fchmod(file->fd, mode_of(&file->attributes)) != 0) {
+		transfer_error(
+		    transfer, "local chmod \"%s\": %s", file->target_path, strerror(errno));
+		return false;
+	}
+	if (futimens(file->fd, times) != 0) {
+		transfer_error(
+		    transfer, "local set times on \"%s\": %s", file->target_path, strerror(errno));
+		return false;
+	}
+	return true;
+}
+
+bool
+local_finish(struct nacre_transfer *transfer, struct file *file)
+{
+	bool good = true;
+
+	if (file->local_size > file->end && ftruncate(file->fd, (off_t)file->end) != 0) {
+		transfer_error(
+		    transfer, "local truncate \"%s\": %s", file->target_path, strerror(errno));
+		good = false;
+	}
+	if (transfer->options.preserve && !set_local_attributes(transfer, file))
+		good = false;
+	if (close(file->fd) != 0) {
+		transfer_error(
+		    transfer, "close local \"%s\": %s", file->target_path, strerror(errno));
+		good = false;
+	}
+	file->fd = -1;
+	return good;
+}
+
+bool
+local_mkdir(struct nacre_transfer *transfer, struct directory *directory)
+{
+	struct stat status;
+	int error;
+
+	if (mkdir(directory->target_path, mode_of(&directory->attributes) | OWNER_ENTERS) == 0)
+		return true;
+	error = errno;
+	if (error == EEXIST && stat(directory->target_path, &status) == 0 &&
+	    S_ISDIR(status.st_mode)) {
+		/* Without -p what is there keeps its mode. */
+		if (!transfer->options.preserve)
+			directory->attributes.permissions |= OWNER_ENTERS;
+		return true;
+	}
+	transfer_error(transfer, "mkdir %s: %s", directory->target_path,
+	    strerror(error == EEXIST ? ENOTDIR : error));
+	return false;
+}
+
+void
+local_finish_directory(struct nacre_transfer *transfer, struct directory *directory)
+{
+	struct timespec times[2];
+
+	times_of(&directory->attributes, times);
+	if (chmod(directory->target_path, mode_of(&directory->attributes)) != 0)
+		transfer_error(
+		    transfer, "local chmod \"%s\": %s", directory->target_path, strerror(errno));
+	if (transfer->options.preserve &&
+	    utimensat(AT_FDCWD, directory->target_path, times, 0) != 0)
+		transfer_error(transfer, "local set times on \"%s\": %s", directory->target_path,
+		    strerror(errno));
+}
+
+/* The names of a directory in one block of memory, "offsets" in their order. */
+struct listing {
+	char *names;
+	uint32_t *offsets;
+	size_t length, capacity, count, offset_capacity;
+};
+
+static bool
+listing_add(struct listing *listing, const char *name)
+{
+	size_t length = strlen(name) + 1;
+
+	if (listing->capacity - listing->length < length) {
+		size_t capacity = listing->capacity * 2 + 4096;
+		char *names = realloc(listing->names, capacity);
+
+		if (names == NULL)
+			return false;
+		listing->names = names;
+		listing->capacity = capacity;
+	}
+	if (listing->count == listing->offset_capacity) {
+		size_t capacity = listing->offset_capacity * 2 + 64;
+		uint32_t *offsets = reallocarray(listing->offsets, capacity, sizeof *offsets);
+
+		if (offsets == NULL)
+			return false;
+		listing->offsets = offsets;
+		listing->offset_capacity = capacity;
+	}
+	if (listing->length > UINT32_MAX - length)
+		return false;
+	listing->offsets[listing->count++] = (uint32_t)listing->length;
+	memcpy(listing->names + listing->length, name, length);
+	listing->length += length;
+	return true;
+}
+
+static int
+compare_names(const void *a, const void *b, void *names)
+{
+	return strcmp(
+	    (const char *)names + *(const uint32_t *)a, (const char *)names + *(const uint32_t *)b);
+}
+
+static bool
+listing_read(struct listing *listing, DIR *stream)
+{
+	const struct dirent *entry;
+
+	while ((entry = readdir(stream)) != NULL) {
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+			continue;
+		if (!listing_add(listing, entry->d_name))
+			return false;
+	}
+	return true;
+}
+
+bool
+local_list(struct nacre_transfer *transfer, struct directory *directory)
+{
+	struct listing listing = {0};
+	DIR *stream = opendir(directory->source_path);
+	bool good;
+
+	if (stream == NULL) {
+		transfer_error(
+		    transfer, "local opendir \"%s\": %s", directory->source_path, strerror(errno));
+		return false;
+	}
+	good = listing_read(&listing, stream);
+	closedir(stream);
+	if (!good)
+		transfer_fatal(transfer, nacre_error_string(NACRE_ERROR_MEMORY));
+	if (listing.count > 1)
+		qsort_r(listing.offsets, listing.count, sizeof *listing.offsets, compare_names,
+		    listing.names);
+	directory->names = listing.names;
+	directory->offsets = listing.offsets;
+	directory->name_count = listing.count;
+	return good;
+}
