@@ -26,7 +26,7 @@ enum {
 
 /* Data in one message: what we tell the peer to send at most, and what we send at most. 32 KiB
  * stay in the cache on their way through the cipher. */
-#define PACKET_DATA_MAX ((uint32_t)32 * 1024)
+#define PACKET_DATA_MAX 32768u
 /* Requests of the peer that the program has not answered, for a channel and for the session. */
 #define REQUESTS_UNANSWERED_MAX 1024
 
@@ -117,8 +117,8 @@ int channel_fail(
     struct connection *connection, uint32_t number, const char *message, const char *problem);
 int connection_malformed(struct connection *connection, const char *message);
 /* Starts a message to the channel's peer: type and recipient channel. */
-struct nacre_buffer *
-channel_begin(struct connection *connection, const struct channel *channel, uint8_t message);
+struct nacre_buffer *channel_begin(
+    struct connection *connection, const struct channel *channel, uint8_t message);
 
 /* window.c: flow control. */
 void window_open(struct connection *connection, struct channel *channel);
@@ -148,8 +148,8 @@ void data_drop(struct connection *connection, struct channel *channel);
 int data_settle(struct connection *connection);
 
 /* close.c: EOF, CLOSE, and the events that wait until data was read. */
-int
-eof_message(struct connection *connection, struct nacre_reader *payload, struct nacre_event *event);
+int eof_message(
+    struct connection *connection, struct nacre_reader *payload, struct nacre_event *event);
 int close_message(
     struct connection *connection, struct nacre_reader *payload, struct nacre_event *event);
 int close_send(struct connection *connection, struct channel *channel);

@@ -17,7 +17,7 @@ table_grow(struct connection *connection)
 
 	if (capacity > UINT32_MAX / 2)
 		return NACRE_ERROR_MEMORY;
-	channels = reallocarray(connection->channels, capacity, sizeof *channels);
+	channels = reallocarray(connection->channels, capacity, sizeof(void *));
 	if (channels == NULL)
 		return NACRE_ERROR_MEMORY;
 	connection->channels = channels;

@@ -6,7 +6,7 @@
  */
 #include <connection/channel.h>
 
-#define WINDOW_FIRST     ((uint32_t)2 * 1024 * 1024)
+#define WINDOW_FIRST     2097152u
 #define WINDOW_LEAST     PACKET_DATA_MAX
 #define WINDOW_ROUNDS    4   /* a window holds what arrives in so many round trips */
 #define WINDOW_BATCH     8   /* the peer is told when one part in so many is free */

@@ -29,11 +29,11 @@ static uint8_t primes[GROUP_COUNT][PRIME_MAX];
 static uint8_t
 quarter_pi_byte(size_t index)
 {
-	uint8_t high =
-	    index == 0 ? 3
-		       : (uint8_t)(pi_fraction[(index - 1) / 4] >> (24 - 8 * ((index - 1) % 4)));
+	uint8_t high = 3;
 	uint8_t low = (uint8_t)(pi_fraction[index / 4] >> (24 - 8 * (index % 4)));
 
+	if (index > 0)
+		high = (uint8_t)(pi_fraction[(index - 1) / 4] >> (24 - 8 * ((index - 1) % 4)));
 	return (uint8_t)(high << 6 | low >> 2);
 }
 

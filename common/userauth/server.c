@@ -30,7 +30,7 @@ request_keep(struct userauth *userauth, struct nacre_reader *payload)
 	if (userauth->request.failed)
 		return NACRE_ERROR_MEMORY;
 	if (fields.length > 0)
-		sodium_memzero((void *)(uintptr_t)fields.data, fields.length);
+		sodium_memzero((void *)fields.data, fields.length);
 	*payload = nacre_reader_of(nacre_buffer_span(&userauth->request));
 	return 0;
 }
