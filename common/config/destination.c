@@ -1,5 +1,5 @@
 /* Destinations as users type them: "[user@]host" and "ssh://[user@]host[:port]". */
-#include <nacre/ssh_config.h>
+#include <nacre/config.h>
 
 #include <stdlib.h>
 #include <string.h>

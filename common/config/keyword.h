@@ -30,17 +30,18 @@ struct value_type {
 };
 
 enum keyword_flags {
-	KEYWORD_NONE = 1,       /* the word "none" means not set */
-	KEYWORD_APPENDS = 2,    /* every line adds to the list */
-	KEYWORD_PRINT_NONE = 4, /* prints "none" when not set */
-	KEYWORD_IN_MATCH = 8,   /* sshd: allowed behind Match */
-	KEYWORD_ABSOLUTE = 16,  /* an absolute path */
-	KEYWORD_ALONE = 32,     /* "none" must be the only word */
-	KEYWORD_LOWER = 64,     /* kept in lower case */
-	KEYWORD_QUIET = 128,    /* IGNORED: without a note */
-	KEYWORD_TOKENS = 256,   /* ssh: expanded while loading */
-	KEYWORD_TILDE = 512,    /* ssh: a leading ~ is expanded, too */
-	KEYWORD_UNIQUE = 1024   /* with APPENDS: a word stands once */
+	KEYWORD_NONE = 1,         /* the word "none" means not set */
+	KEYWORD_APPENDS = 2,      /* every line adds to the list */
+	KEYWORD_PRINT_NONE = 4,   /* prints "none" when not set */
+	KEYWORD_IN_MATCH = 8,     /* sshd: allowed behind Match */
+	KEYWORD_ABSOLUTE = 16,    /* an absolute path */
+	KEYWORD_ALONE = 32,       /* "none" must be the only word */
+	KEYWORD_LOWER = 64,       /* kept in lower case */
+	KEYWORD_QUIET = 128,      /* IGNORED: without a note */
+	KEYWORD_TOKENS = 256,     /* ssh: expanded while loading */
+	KEYWORD_TILDE = 512,      /* ssh: a leading ~ is expanded, too */
+	KEYWORD_FROM_HERE = 2048, /* sshd: a relative path is made absolute */
+	KEYWORD_UNIQUE = 1024     /* with APPENDS: a word stands once */
 };
 
 struct keyword {
@@ -152,8 +153,8 @@ bool open_pattern_valid(const char *word, bool listen);
 /* Forwardings as the configuration file writes them, in two words; "target" may be NULL. */
 int forward_read(struct arena *arena, const char *listen, const char *target, bool dynamic,
     bool remote, struct nacre_forward *forward);
-void
-forward_print(const char *name, const struct nacre_forward *forward, struct nacre_buffer *text);
+void forward_print(
+    const char *name, const struct nacre_forward *forward, struct nacre_buffer *text);
 
 /* Reads a file whole, at most LEXER_FILE_MAX bytes. With "owner_checked" it must belong to root or
  * the caller and be writable by nobody else. 0, NACRE_ERROR_SYSTEM (errno), NACRE_ERROR_PERMISSION,

@@ -9,6 +9,7 @@
 #include <strings.h>
 #include <sys/socket.h>
 #include <syslog.h>
+#include <unistd.h>
 
 const struct choice choices_yes_no[] = {
     {"yes", 1}, {"no", 0}, {"true", 1}, {"false", 0}, {NULL, 0}};
@@ -184,6 +185,22 @@ time_print(const void *config, const struct keyword *keyword, struct nacre_buffe
 
 const struct value_type value_time = {time_read, time_print};
 
+/* sshd leaves the directory that it was started in. */
+static char *
+path_from_here(struct arena *arena, const char *word)
+{
+	struct nacre_buffer path = {0};
+	char *here = NULL;
+
+	if (word[0] != '/' && strcasecmp(word, "none") != 0)
+		here = getcwd(NULL, 0);
+	if (here == NULL)
+		return arena_string(arena, word);
+	nacre_put_format(&path, "%s/%s", here, word);
+	free(here);
+	return arena_buffer(arena, &path);
+}
+
 static int
 string_keep(struct parse *parse, const struct keyword *keyword, const char *word)
 {
@@ -198,6 +215,8 @@ string_keep(struct parse *parse, const struct keyword *keyword, const char *word
 		*member = NULL;
 	else if ((keyword->flags & KEYWORD_LOWER) != 0)
 		*member = arena_lower(parse->arena, word);
+	else if ((keyword->flags & KEYWORD_FROM_HERE) != 0)
+		*member = path_from_here(parse->arena, word);
 	else
 		*member = arena_string(parse->arena, word);
 	return 0;
@@ -272,6 +291,10 @@ words_read(struct parse *parse, const struct keyword *keyword)
 		if (!parse->store || (count == 1 && (keyword->flags & KEYWORD_NONE) != 0 &&
 					 strcasecmp(word, "none") == 0))
 			continue;
+		if ((keyword->flags & KEYWORD_FROM_HERE) != 0)
+			word = path_from_here(parse->arena, word);
+		if (word == NULL)
+			return NACRE_ERROR_MEMORY;
 		if ((keyword->flags & KEYWORD_UNIQUE) == 0 || !words_contain(words, word))
 			arena_add_word(parse->arena, words, word);
 	}

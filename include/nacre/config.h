@@ -106,6 +106,12 @@ int nacre_expand_tokens(const char *text, const struct nacre_token *tokens, size
  * the user whose process this is. 0 or NACRE_ERROR_NOT_FOUND (no such user). */
 int nacre_expand_tilde(const char *path, const char *home, struct nacre_buffer *out);
 
+/* Reads a destination, "[user@]host" or "ssh://[user@]host[:port]". The strings are the caller's to
+ * free (NULL where there is none); *port is -1 when there is none. "scheme": "ssh", "scp" or
+ * "sftp"; *path (may be NULL): what follows the host of an URI. 0 or NACRE_ERROR_FORMAT. */
+int nacre_parse_destination(
+    const char *text, const char *scheme, char **user, char **host, int *port, char **path);
+
 /* Seconds of a time as in the TIME FORMATS section of sshd_config(5): "90", "1h30m", "2d". 0 or
  * NACRE_ERROR_FORMAT (also when it does not fit an int). */
 int nacre_parse_time(const char *text, int *seconds);

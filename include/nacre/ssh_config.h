@@ -234,12 +234,6 @@ int nacre_ssh_config_print(const struct nacre_ssh_config *config, struct nacre_b
 char *nacre_ssh_config_expand(struct nacre_ssh_config *config, const char *keyword,
     const char *text, const struct nacre_token *more, size_t count);
 
-/* Reads a destination, "[user@]host" or "ssh://[user@]host[:port]". The strings are the caller's
- * to free (NULL where there is none); *port is -1 when there is none. "what" scheme: "ssh", "scp"
- * or "sftp"; *path (may be NULL) what follows the host of an URI. */
-int nacre_parse_destination(
-    const char *text, const char *scheme, char **user, char **host, int *port, char **path);
-
 #ifdef __cplusplus
 }
 #endif

@@ -76,7 +76,8 @@ struct nacre_penalties {
  */
 struct nacre_sshd_config {
 	/* Listening. */
-	int address_family; /* AF_UNSPEC, AF_INET or AF_INET6 */
+	int address_family;      /* AF_UNSPEC, AF_INET or AF_INET6 */
+	struct nacre_words port; /* the numbers of Port; see listen_addresses for what to bind */
 	struct nacre_listen_address *listen_addresses;
 	size_t listen_address_count;
 	char *pid_file;
@@ -205,6 +206,7 @@ struct nacre_connection_spec {
 	int local_port;
 	const char *routing_domain;
 	const char *version; /* of this program */
+	bool test;           /* from -C: a criterion on something not told is an error */
 };
 
 int nacre_sshd_config_new(struct nacre_sshd_config **config);
@@ -243,11 +245,11 @@ int nacre_connection_spec_parse(
 int nacre_sshd_config_print(const struct nacre_sshd_config *config, struct nacre_buffer *text);
 
 /* The command of a subsystem, or NULL. */
-const char *
-nacre_sshd_config_subsystem(const struct nacre_sshd_config *config, struct nacre_span name);
+const char *nacre_sshd_config_subsystem(
+    const struct nacre_sshd_config *config, struct nacre_span name);
 /* Seconds after which a channel of this type is closed when idle (ChannelTimeout); 0: never. */
-int
-nacre_sshd_config_channel_timeout(const struct nacre_sshd_config *config, struct nacre_span type);
+int nacre_sshd_config_channel_timeout(
+    const struct nacre_sshd_config *config, struct nacre_span type);
 
 #ifdef __cplusplus
 }

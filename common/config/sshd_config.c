@@ -1,0 +1,537 @@
+/*
+ * The server's configuration: reading, checking, Include, defaults, printing. What was read is kept
+ * as a list of lines, which Match evaluates anew for each connection (sshd_match.c has the
+ * criteria).
+ */
+#include "sshd_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+
+int
+nacre_sshd_config_new(struct nacre_sshd_config **config)
+{
+	struct nacre_sshd_config *made = calloc(1, sizeof *made);
+
+	*config = NULL;
+	if (made == NULL)
+		return NACRE_ERROR_MEMORY;
+	made->internal = calloc(1, sizeof *made->internal);
+	if (made->internal == NULL) {
+		free(made);
+		return NACRE_ERROR_MEMORY;
+	}
+	keyword_index(made->internal->index, sshd_keywords, sshd_keyword_count);
+	*config = made;
+	return 0;
+}
+
+void
+nacre_sshd_config_free(struct nacre_sshd_config *config)
+{
+	if (config == NULL)
+		return;
+	arena_free(&config->internal->arena);
+	nacre_buffer_free(&config->error);
+	nacre_buffer_free(&config->warnings);
+	nacre_buffer_free(&config->notes);
+	free(config->internal);
+	free(config);
+}
+
+static struct sshd_parse
+run_begin(struct nacre_sshd_config *config, enum sshd_pass pass)
+{
+	struct nacre_sshd_config_private *internal = config->internal;
+
+	return (struct sshd_parse){.parse = {.config = config,
+				       .arena = &internal->arena,
+				       .table = sshd_keywords,
+				       .count = sshd_keyword_count,
+				       .index = internal->index,
+				       .seen = internal->seen,
+				       .server = true,
+				       .assemble = internal->assemble,
+				       .error = &config->error,
+				       .warnings = &config->warnings,
+				       .notes = &config->notes},
+	    .config = config,
+	    .pass = pass,
+	    .scope = {.active = true, .enclosing = true}};
+}
+
+static void
+run_end(struct sshd_parse *run)
+{
+	line_free(&run->parse.line);
+}
+
+/* Keeps a line for later evaluation. */
+static int
+statement_add(struct sshd_parse *run, enum statement_kind kind, struct nacre_span text)
+{
+	struct statements *list = &run->config->internal->statements;
+	struct statement *grown =
+	    arena_grow(run->parse.arena, list->statements, list->count, sizeof *list->statements);
+	char *copy = arena_span(run->parse.arena, text);
+
+	if (grown == NULL || copy == NULL)
+		return NACRE_ERROR_MEMORY;
+	list->statements = grown;
+	grown[list->count++] = (struct statement){kind, run->parse.file, run->parse.number, copy};
+	return 0;
+}
+
+/* The blocks that were begun in an included file end with it. */
+static struct scope
+scope_enter(struct sshd_parse *run)
+{
+	struct scope outer = run->scope;
+
+	run->scope.enclosing = outer.active;
+	run->scope.enclosed = outer.in_match;
+	return outer;
+}
+
+static bool
+line_wanted(const struct sshd_parse *run, const struct keyword *keyword)
+{
+	bool steering = keyword->type == &value_sshd_match || keyword->type == &value_sshd_include;
+
+	if (steering)
+		return false;
+	switch (run->pass) {
+	case SSHD_MATCH:
+		return run->scope.in_match && run->scope.active;
+	case SSHD_GLOBAL:
+		return !run->scope.in_match && !run->by_match[keyword - sshd_keywords];
+	default:
+		return !run->scope.in_match;
+	}
+}
+
+static int
+unknown_keyword(struct sshd_parse *run)
+{
+	nacre_put_format(run->parse.error, "%s: line %u: Bad configuration option: %.200s\n",
+	    run->parse.file, run->parse.number, run->parse.line.words[0]);
+	run->parse.bad++;
+	return NACRE_ERROR_FORMAT;
+}
+
+/* A line that has been split. */
+static int
+keyword_line(struct sshd_parse *run)
+{
+	const struct keyword *keyword = keyword_find(&run->parse, run->parse.line.words[0]);
+
+	if (keyword == NULL)
+		return unknown_keyword(run);
+	if (run->scope.in_match && (keyword->flags & KEYWORD_IN_MATCH) == 0)
+		return parse_fail(&run->parse, "Directive '%s' is not allowed within a Match block",
+		    parse_keyword(&run->parse));
+	return parse_keyword_line(&run->parse, line_wanted(run, keyword), &keyword);
+}
+
+static int
+split_line(struct sshd_parse *run, struct nacre_span text)
+{
+	const char *problem;
+	int error = line_split(&run->parse.line, text, &problem);
+
+	if (error == NACRE_ERROR_FORMAT)
+		parse_fail(&run->parse, "%s", problem);
+	return error;
+}
+
+/* Reading: checks a line and keeps it. The files of an Include follow it in the list. */
+static int
+read_line(struct sshd_parse *run, struct nacre_span text)
+{
+	const struct keyword *keyword;
+	int error = split_line(run, text);
+
+	if (error != 0 || run->parse.line.count == 0)
+		return error;
+	keyword = keyword_find(&run->parse, run->parse.line.words[0]);
+	if (keyword == NULL || keyword->type != &value_sshd_include)
+		error = statement_add(run, STATEMENT_LINE, text);
+	return error != 0 ? error : keyword_line(run);
+}
+
+static int
+read_lines(struct sshd_parse *run, struct nacre_span text)
+{
+	struct nacre_span line;
+	int error = 0;
+
+	for (run->parse.number = 1; lexer_next_line(&text, &line); run->parse.number++) {
+		int line_error = read_line(run, line);
+
+		if (line_error == NACRE_ERROR_MEMORY)
+			return line_error;
+		if (line_error != 0)
+			error = line_error;
+	}
+	return error;
+}
+
+static int
+read_file(struct sshd_parse *run, const char *path)
+{
+	struct nacre_buffer text = {0};
+	const char *file = run->parse.file;
+	unsigned number = run->parse.number;
+	int error = file_read(path, false, &text);
+
+	run->parse.file = arena_string(run->parse.arena, path);
+	if (run->parse.file == NULL)
+		error = NACRE_ERROR_MEMORY;
+	if (error == 0)
+		error = read_lines(run, nacre_buffer_span(&text));
+	else if (error == NACRE_ERROR_MEMORY)
+		nacre_put_format(run->parse.error, "%s: file too large\n", path);
+	nacre_buffer_free(&text);
+	run->parse.file = file;
+	run->parse.number = number;
+	return error;
+}
+
+static int
+include_file(struct sshd_parse *run, const char *path)
+{
+	const struct nacre_span nothing = {NULL, 0};
+	int error = statement_add(run, STATEMENT_BEGIN, nothing), end_error;
+	struct scope outer = scope_enter(run);
+
+	run->depth++;
+	if (error == 0)
+		error = read_file(run, path);
+	run->depth--;
+	run->scope = outer;
+	end_error = statement_add(run, STATEMENT_END, nothing);
+	if (error == NACRE_ERROR_SYSTEM)
+		error = parse_fail(&run->parse, "%s: %s", path, strerror(errno));
+	return error != 0 ? error : end_error;
+}
+
+static int
+include_pattern(struct sshd_parse *run, const char *word)
+{
+	struct nacre_buffer path = {0};
+	struct nacre_words files = {0};
+	char *pattern;
+	int error = 0;
+
+	nacre_put_format(&path, "%s%s", word[0] == '/' ? "" : NACRE_SYSCONFDIR "/", word);
+	pattern = arena_buffer(run->parse.arena, &path);
+	if (pattern == NULL)
+		return NACRE_ERROR_MEMORY;
+	file_glob(run->parse.arena, pattern, &files);
+	for (size_t i = 0; i < files.count; i++) {
+		int file_error = include_file(run, files.words[i]);
+
+		if (file_error != 0)
+			error = file_error;
+	}
+	return error;
+}
+
+static int
+include_read(struct parse *parse, const struct keyword *keyword)
+{
+	struct sshd_parse *run = (struct sshd_parse *)(void *)parse;
+	struct line line = parse->line;
+	int error = 0;
+
+	(void)keyword;
+	if (parse_first(parse) == NULL)
+		return NACRE_ERROR_FORMAT;
+	if (run->depth >= SSHD_INCLUDE_DEPTH_MAX)
+		return parse_fail(parse, "Too many recursive configuration includes");
+	parse->line = (struct line){0};
+	for (size_t i = 1; i < line.count && error != NACRE_ERROR_MEMORY; i++) {
+		int word_error = include_pattern(run, line.words[i]);
+
+		if (word_error != 0)
+			error = word_error;
+	}
+	line_free(&parse->line);
+	parse->line = line;
+	parse->store = false;
+	return error;
+}
+
+const struct value_type value_sshd_include = {include_read, NULL};
+
+int
+nacre_sshd_config_set(
+    struct nacre_sshd_config *config, const char *text, const char *source, unsigned line)
+{
+	struct sshd_parse run = run_begin(config, SSHD_CHECK);
+	int error;
+
+	run.parse.file = arena_string(run.parse.arena, source);
+	run.parse.number = line;
+	error = run.parse.file == NULL ? NACRE_ERROR_MEMORY : read_line(&run, nacre_span_of(text));
+	run_end(&run);
+	return error;
+}
+
+static int
+listen_add(struct nacre_sshd_config *config, char *host, int port)
+{
+	struct arena *arena = &config->internal->arena;
+	struct nacre_listen_address *grown = arena_grow(arena, config->listen_addresses,
+	    config->listen_address_count, sizeof *config->listen_addresses);
+
+	if (grown == NULL)
+		return NACRE_ERROR_MEMORY;
+	config->listen_addresses = grown;
+	grown[config->listen_address_count++] =
+	    (struct nacre_listen_address){.host = host, .port = port};
+	return 0;
+}
+
+/* An address without a port of its own listens on all ports of Port. */
+static int
+listen_add_ports(struct nacre_sshd_config *config, char *host)
+{
+	int error = 0, port;
+
+	for (size_t i = 0; i < config->port.count && error == 0; i++)
+		if (nacre_parse_port(config->port.words[i], &port) == 0)
+			error = listen_add(config, host, port);
+	return error;
+}
+
+static int
+listen_finish(struct nacre_sshd_config *config)
+{
+	const struct nacre_words *listen = &config->internal->listen;
+	int error = 0;
+
+	if (listen->count == 0)
+		return listen_add_ports(config, NULL);
+	for (size_t i = 0; i < listen->count && error == 0; i++) {
+		char *user, *host, *kept = NULL;
+		int port;
+
+		if (nacre_parse_destination(listen->words[i], "", &user, &host, &port, NULL) != 0)
+			return NACRE_ERROR_FORMAT;
+		if (strcmp(host, "*") != 0)
+			kept = arena_string(&config->internal->arena, host);
+		error = port > 0 ? listen_add(config, kept, port) : listen_add_ports(config, kept);
+		free(user);
+		free(host);
+	}
+	return error;
+}
+
+static int
+algorithms_assemble(struct nacre_sshd_config *config)
+{
+	struct nacre_sshd_config_private *internal = config->internal;
+
+	for (size_t row = 0; row < sshd_keyword_count && internal->assemble != NULL; row++) {
+		const struct algorithm_list *list = sshd_keywords[row].details;
+		char **member = MEMBER(config, &sshd_keywords[row], char *);
+		struct nacre_buffer text = {0};
+		int error;
+
+		if (sshd_keywords[row].type != &value_algorithms)
+			continue;
+		error = internal->assemble(list->algorithms, *member, true, &text);
+		if (error == 0)
+			*member = arena_buffer(&internal->arena, &text);
+		nacre_buffer_free(&text);
+		if (error != 0 || *member == NULL) {
+			nacre_put_format(
+			    &config->error, "%s: no algorithms\n", sshd_keywords[row].name);
+			return error != 0 ? error : NACRE_ERROR_MEMORY;
+		}
+	}
+	return 0;
+}
+
+/* Keywords that are of no use without another. */
+static int
+pairs_check(struct nacre_sshd_config *config)
+{
+	const char *missing = NULL;
+
+	if (config->authorized_keys_command != NULL && config->authorized_keys_command_user == NULL)
+		missing = "AuthorizedKeysCommand";
+	if (config->authorized_principals_command != NULL &&
+	    config->authorized_principals_command_user == NULL)
+		missing = "AuthorizedPrincipalsCommand";
+	if (missing == NULL)
+		return 0;
+	nacre_put_format(&config->error, "%s set without %sUser\n", missing, missing);
+	return NACRE_ERROR_FORMAT;
+}
+
+static int
+config_finish(struct nacre_sshd_config *config, struct sshd_parse *run)
+{
+	int error = parse_defaults(&run->parse);
+
+	if (error == 0)
+		error = listen_finish(config);
+	if (error == 0)
+		error = algorithms_assemble(config);
+	if (error == 0)
+		error = pairs_check(config);
+	if (error == 0 && (config->internal->arena.failed || config->error.failed))
+		error = NACRE_ERROR_MEMORY;
+	return error;
+}
+
+/* Options were read before the lists could be checked. */
+static int
+options_check(struct nacre_sshd_config *config, struct sshd_parse *run)
+{
+	const struct statements *list = &config->internal->statements;
+	int error = 0;
+
+	for (size_t i = 0; i < list->count; i++) {
+		const struct statement *statement = &list->statements[i];
+		const struct keyword *keyword;
+
+		run->parse.file = statement->file;
+		run->parse.number = statement->line;
+		if (split_line(run, nacre_span_of(statement->text)) != 0)
+			return NACRE_ERROR_FORMAT;
+		keyword = keyword_find(&run->parse, run->parse.line.words[0]);
+		run->parse.store = false;
+		if (keyword->type == &value_algorithms &&
+		    keyword->type->read(&run->parse, keyword) != 0)
+			error = NACRE_ERROR_FORMAT;
+	}
+	return error;
+}
+
+int
+nacre_sshd_config_load(
+    struct nacre_sshd_config *config, const char *path, nacre_config_assemble assemble)
+{
+	struct sshd_parse run;
+	int error;
+
+	config->internal->assemble = assemble;
+	run = run_begin(config, SSHD_CHECK);
+	error = options_check(config, &run);
+	if (error == 0 && strcmp(path, "none") != 0)
+		error = read_file(&run, path);
+	if (error == NACRE_ERROR_SYSTEM)
+		nacre_put_format(&config->error, "%s: %s\n", path, strerror(errno));
+	else if (run.parse.bad > 0)
+		nacre_put_format(&config->error, "%s: terminating, %u bad configuration options\n",
+		    path, run.parse.bad);
+	if (error == 0)
+		error = config_finish(config, &run);
+	run_end(&run);
+	return error;
+}
+
+static int
+evaluate_line(struct sshd_parse *run, const struct statement *statement)
+{
+	int error;
+
+	run->parse.file = statement->file;
+	run->parse.number = statement->line;
+	error = split_line(run, nacre_span_of(statement->text));
+	return error != 0 ? error : keyword_line(run);
+}
+
+/* Goes over all lines that were read. */
+static int
+evaluate(struct sshd_parse *run, const struct statements *list)
+{
+	struct scope outer[SSHD_INCLUDE_DEPTH_MAX + 1];
+	size_t depth = 0;
+	int error = 0;
+
+	run->scope = (struct scope){.active = true, .enclosing = true};
+	for (size_t i = 0; i < list->count && error == 0; i++) {
+		const struct statement *statement = &list->statements[i];
+
+		if (statement->kind == STATEMENT_LINE)
+			error = evaluate_line(run, statement);
+		else if (statement->kind == STATEMENT_BEGIN)
+			outer[depth++] = scope_enter(run);
+		else
+			run->scope = outer[--depth];
+	}
+	return error;
+}
+
+int
+nacre_sshd_config_match(const struct nacre_sshd_config *config,
+    const struct nacre_connection_spec *connection, struct nacre_sshd_config **matched)
+{
+	const struct statements *list = &config->internal->statements;
+	struct nacre_sshd_config *made;
+	struct sshd_parse run;
+	int error = nacre_sshd_config_new(&made);
+
+	*matched = NULL;
+	if (error != 0)
+		return error;
+	made->internal->assemble = config->internal->assemble;
+	made->internal->has_match = config->internal->has_match;
+	run = run_begin(made, SSHD_MATCH);
+	run.connection = connection;
+	error = evaluate(&run, list);
+	memcpy(run.by_match, made->internal->seen, sizeof run.by_match);
+	/* Subsystems of the global section add to those of a block. */
+	for (size_t row = 0; row < sshd_keyword_count; row++)
+		if (strcmp(sshd_keywords[row].name, "Subsystem") == 0)
+			run.by_match[row] = false;
+	run.pass = SSHD_GLOBAL;
+	if (error == 0)
+		error = evaluate(&run, list);
+	if (error == 0)
+		error = config_finish(made, &run);
+	run_end(&run);
+	nacre_buffer_clear(&made->warnings);
+	*matched = made;
+	return error;
+}
+
+bool
+nacre_sshd_config_has_match(const struct nacre_sshd_config *config)
+{
+	return config->internal->has_match;
+}
+
+int
+nacre_sshd_config_print(const struct nacre_sshd_config *config, struct nacre_buffer *text)
+{
+	for (size_t row = 0; row < sshd_keyword_count; row++)
+		if (sshd_keywords[row].type->print != NULL)
+			sshd_keywords[row].type->print(config, &sshd_keywords[row], text);
+	return text->failed ? NACRE_ERROR_MEMORY : 0;
+}
+
+const char *
+nacre_sshd_config_subsystem(const struct nacre_sshd_config *config, struct nacre_span name)
+{
+	for (size_t i = 0; i < config->subsystem_count; i++)
+		if (nacre_span_equals(name, config->subsystems[i].name))
+			return config->subsystems[i].command;
+	return NULL;
+}
+
+int
+nacre_sshd_config_channel_timeout(const struct nacre_sshd_config *config, struct nacre_span type)
+{
+	for (size_t i = 0; i < config->channel_timeout_count; i++)
+		if (nacre_pattern_match(type, nacre_span_of(config->channel_timeouts[i].type)))
+			return config->channel_timeouts[i].seconds;
+	return 0;
+}
