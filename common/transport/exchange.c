@@ -287,6 +287,16 @@ side_replace(struct transport *transport, struct packet_side *side, struct packe
 	side->compressing = side->compresses && transport->authenticated;
 }
 
+static void
+rekey_log(struct transport *transport, const char *way, const struct packet_side *side)
+{
+	size_t block = side->cipher_algorithm->block_length;
+	uint64_t bytes = packet_side_limit(transport, side);
+
+	transport_log(transport, NACRE_LOG_DEBUG1, "rekey %s after %llu blocks", way,
+	    (unsigned long long)(bytes / (block > 0 ? block : 1)));
+}
+
 static int
 exchange_complete(struct transport *transport)
 {
@@ -314,6 +324,7 @@ newkeys_send(struct transport *transport)
 		return error;
 	side_replace(transport, &transport->send, &exchange->send);
 	exchange->sent_newkeys = true;
+	rekey_log(transport, "out", &transport->send);
 	transport_log(transport, NACRE_LOG_DEBUG1, "SSH2_MSG_NEWKEYS sent");
 	return 0;
 }
@@ -349,6 +360,7 @@ exchange_receive_newkeys(struct transport *transport, struct nacre_reader *paylo
 	side_replace(transport, &transport->receive, &exchange->receive);
 	exchange->received_newkeys = true;
 	transport_log(transport, NACRE_LOG_DEBUG1, "SSH2_MSG_NEWKEYS received");
+	rekey_log(transport, "in", &transport->receive);
 	return exchange_complete(transport);
 }
 

@@ -53,7 +53,7 @@ extension_receive(struct transport *transport, struct nacre_reader *payload)
 
 		nacre_put_string_span(&transport->extensions, name);
 		nacre_put_string_span(&transport->extensions, value);
-		transport_log(transport, NACRE_LOG_DEBUG1, "kex_ext_info: %.*s=<%.*s>",
+		transport_log(transport, NACRE_LOG_DEBUG1, "kex_input_ext_info: %.*s=<%.*s>",
 		    (int)name.length, (const char *)name.data, (int)value.length,
 		    (const char *)value.data);
 	}

@@ -66,20 +66,25 @@ u32_get(const uint8_t *bytes)
 	       bytes[3];
 }
 
+uint64_t
+packet_side_limit(const struct transport *transport, const struct packet_side *side)
+{
+	uint64_t limit = transport->rekey_bytes;
+
+	if (limit == 0 || limit > side->cipher_algorithm->rekey_bytes)
+		limit = side->cipher_algorithm->rekey_bytes;
+	return limit;
+}
+
 /* Counts a packet and tells whether the keys are worn out. */
 static bool
 side_count(const struct transport *transport, struct packet_side *side, size_t length)
 {
-	uint64_t limit = transport->rekey_bytes;
-
 	side->sequence++;
 	side->packets++;
 	side->bytes += length;
-	if (side->cipher == NULL)
-		return false;
-	if (limit == 0 || limit > side->cipher_algorithm->rekey_bytes)
-		limit = side->cipher_algorithm->rekey_bytes;
-	return side->bytes >= limit || side->packets >= PACKETS_REKEY;
+	return side->cipher != NULL && (side->bytes >= packet_side_limit(transport, side) ||
+					   side->packets >= PACKETS_REKEY);
 }
 
 static int

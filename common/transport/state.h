@@ -205,6 +205,8 @@ int packet_seal(struct transport *transport, uint8_t *packet, size_t payload_len
 /* 1 with *payload, 0: more bytes, or an error after transport_fail(). */
 int packet_open(struct transport *transport, struct nacre_span *payload);
 void packet_side_free(struct packet_side *side);
+/* Bytes after which the keys of a direction are changed. */
+uint64_t packet_side_limit(const struct transport *transport, const struct packet_side *side);
 
 /* output.c */
 /* Sends one message at once, past any waiting ones; error when the peer does not read. */
@@ -222,8 +224,8 @@ void compression_free(struct compression *compression);
 
 /* negotiation.c */
 /* Builds our KEXINIT's payload; "follows" as it says. */
-int
-kexinit_encode(struct transport *transport, bool first, bool follows, struct nacre_buffer *payload);
+int kexinit_encode(
+    struct transport *transport, bool first, bool follows, struct nacre_buffer *payload);
 /* Decodes a KEXINIT payload, type byte included; false when malformed. */
 bool kexinit_decode(struct nacre_span payload, struct kexinit *kexinit);
 /* RFC 4253 section 7.1: fills *chosen, or fails the transport. */
@@ -249,10 +251,10 @@ int exchange_crypto_failed(struct transport *transport, int error, const char *w
 /* exchange_client.c, exchange_server.c: messages 30 to 34. */
 int exchange_client_guess(struct transport *transport);
 int exchange_client_start(struct transport *transport);
-int
-exchange_client_message(struct transport *transport, uint8_t message, struct nacre_reader *payload);
-int
-exchange_server_message(struct transport *transport, uint8_t message, struct nacre_reader *payload);
+int exchange_client_message(
+    struct transport *transport, uint8_t message, struct nacre_reader *payload);
+int exchange_server_message(
+    struct transport *transport, uint8_t message, struct nacre_reader *payload);
 
 /* moduli.c: a group of about "bits" between the bounds; *prime and *generator are appended. */
 int moduli_choose(struct nacre_span moduli, uint32_t least, uint32_t bits, uint32_t most,

@@ -409,6 +409,25 @@ peer_that_never_reads_is_given_up(void **state)
 }
 
 static void
+rekeys_by_packets(void **state)
+{
+	struct pair pair;
+
+	(void)state;
+	pair_init(&pair);
+	pair_start(&pair);
+	pair_login(&pair);
+	pair.client.session->transport->send.packets = ((uint64_t)1 << 31) - 2;
+	pair_transfer(&pair, true, 100);
+	assert_int_equal(pair.client.keys_exchanged, 1);
+	pair_transfer(&pair, true, 100);
+	pair_run(&pair);
+	assert_int_equal(pair.client.keys_exchanged, 2);
+	assert_int_equal(pair.server.keys_exchanged, 2);
+	pair_free(&pair);
+}
+
+static void
 idle_session_needs_little_memory(void **state)
 {
 	struct mallinfo2 before, after;
@@ -541,6 +560,7 @@ main(void)
 	    cmocka_unit_test(messages_after_keys),
 	    cmocka_unit_test(extensions_arrive),
 	    cmocka_unit_test(peer_that_never_reads_is_given_up),
+	    cmocka_unit_test(rekeys_by_packets),
 	    cmocka_unit_test(idle_session_needs_little_memory),
 	    cmocka_unit_test(lists_are_edited),
 	    cmocka_unit_test(moduli_are_chosen),
