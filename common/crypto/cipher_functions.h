@@ -2,6 +2,7 @@
 #ifndef CRYPTO_CIPHER_FUNCTIONS_H
 #define CRYPTO_CIPHER_FUNCTIONS_H
 
+#include <crypto/aes_gcm.h>
 #include <crypto/backend.h>
 #include <crypto/cipher.h>
 
@@ -14,6 +15,7 @@ struct cipher {
 	const struct cipher_algorithm *algorithm;
 	const struct backend *backend; /* NULL while it is not needed */
 	struct backend_cipher *context;
+	struct aes_gcm *gcm; /* AES-GCM without the backend */
 	bool encrypt;
 	bool settled;       /* chacha20-poly1305: whether the backend takes over is decided */
 	uint64_t processed; /* bytes, until the backend takes over */

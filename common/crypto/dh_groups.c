@@ -25,16 +25,21 @@ static const struct group {
 
 static uint8_t primes[GROUP_COUNT][PRIME_MAX];
 
+/* Byte "index" of pi, the first being 3. */
+static unsigned
+pi_byte(size_t index)
+{
+	if (index == 0)
+		return 3;
+	index--;
+	return pi_fraction[index / 4] >> (24 - 8 * (index % 4)) & 0xff;
+}
+
 /* Byte "index" of pi / 4, whose binary form is 0.11 followed by the fraction of pi. */
 static uint8_t
 quarter_pi_byte(size_t index)
 {
-	uint8_t high = 3;
-	uint8_t low = (uint8_t)(pi_fraction[index / 4] >> (24 - 8 * (index % 4)));
-
-	if (index > 0)
-		high = (uint8_t)(pi_fraction[(index - 1) / 4] >> (24 - 8 * ((index - 1) % 4)));
-	return (uint8_t)(high << 6 | low >> 2);
+	return (uint8_t)(pi_byte(index) << 6 | pi_byte(index + 1) >> 2);
 }
 
 /* All ones in the first and the last 64 bits (the -1 borrows from what is above), the digits of pi

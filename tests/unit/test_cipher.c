@@ -4,6 +4,8 @@
  */
 #include "vectors.h"
 
+#include <crypto/aes_gcm.h>
+#include <crypto/backend.h>
 #include <crypto/cipher.h>
 
 #include <setjmp.h>
@@ -113,6 +115,45 @@ published_gcm(void **state)
 		nacre_buffer_free(&expected);
 		cipher_free(sender);
 		cipher_free(receiver);
+	}
+}
+
+/* Our AES-GCM and OpenSSL's: every length around those that are handled in one go. */
+static void
+gcm_is_the_same_everywhere(void **state)
+{
+	static const char *const names[] = {"AES-128-GCM", "AES-256-GCM"};
+	static uint8_t ours[LARGE + TAG], theirs[LARGE + TAG];
+	const struct backend *backend = backend_get();
+
+	(void)state;
+	assert_non_null(backend);
+	randombytes_buf(ours, sizeof ours);
+	for (size_t i = 0; i < COUNT(names) && aes_gcm_available(); i++) {
+		uint8_t key[32], iv[12];
+		struct backend_cipher *context;
+		struct aes_gcm *gcm;
+
+		randombytes_buf(key, sizeof key);
+		gcm = aes_gcm_new(key, 16 * (i + 1));
+		context = backend->ciphers->create(names[i], true, key, NULL);
+		for (size_t length = 0; length <= LARGE; length += length < 1100 ? 1 : 3331) {
+			size_t clear = length < 4 ? 0 : length % 3 == 0 ? 16 : 4;
+
+			clear = clear < length ? clear : length;
+			randombytes_buf(iv, sizeof iv);
+			memcpy(theirs, ours, sizeof ours);
+			aes_gcm_seal(gcm, iv, ours, length, clear);
+			assert_int_equal(
+			    backend->ciphers->seal(context, iv, theirs, length, clear), 0);
+			assert_memory_equal(ours, theirs, sizeof ours);
+			assert_int_equal(aes_gcm_open(gcm, iv, ours, length, clear), 0);
+			ours[length] ^= 1;
+			assert_int_equal(
+			    aes_gcm_open(gcm, iv, ours, length, clear), NACRE_ERROR_INTEGRITY);
+		}
+		backend->ciphers->destroy(context);
+		aes_gcm_free(gcm);
 	}
 }
 
@@ -302,6 +343,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(published),
 	    cmocka_unit_test(published_gcm),
+	    cmocka_unit_test(gcm_is_the_same_everywhere),
 	    cmocka_unit_test(chacha20_poly1305_is_as_defined),
 	    cmocka_unit_test(notices_changes),
 	    cmocka_unit_test(notices_replays),
