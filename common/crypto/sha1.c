@@ -1,46 +1,60 @@
 /* SHA-1, FIPS 180-4 section 6.1. */
 #include <crypto/sha1.h>
+#include <crypto/sha1_x86.h>
 
 #include <sodium.h>
 #include <string.h>
 
-static uint32_t
+static inline uint32_t
 rotate(uint32_t value, unsigned bits)
 {
 	return value << bits | value >> (32 - bits);
 }
 
-static void
-schedule(const uint8_t *block, uint32_t words[80])
+/* The schedule is kept as the last 16 words: W(t) takes the place of W(t - 16). */
+static inline uint32_t
+schedule(uint32_t words[16], const uint8_t *block, size_t t)
 {
-	for (size_t t = 0; t < 16; t++, block += 4)
-		words[t] = (uint32_t)block[0] << 24 | (uint32_t)block[1] << 16 |
-			   (uint32_t)block[2] << 8 | block[3];
-	for (size_t t = 16; t < 80; t++)
-		words[t] = rotate(words[t - 3] ^ words[t - 8] ^ words[t - 14] ^ words[t - 16], 1);
+	if (t < 16) {
+		const uint8_t *bytes = block + 4 * t;
+
+		words[t] = (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 |
+			   (uint32_t)bytes[2] << 8 | bytes[3];
+	} else {
+		words[t & 15] = rotate(words[(t - 3) & 15] ^ words[(t - 8) & 15] ^
+					   words[(t - 14) & 15] ^ words[t & 15],
+		    1);
+	}
+	return words[t & 15];
 }
 
 /* Ch, Parity and Maj with their constants, by the round. */
-static uint32_t
+static inline uint32_t
 mix(size_t t, uint32_t b, uint32_t c, uint32_t d)
 {
 	if (t < 20)
-		return ((b & c) ^ (~b & d)) + 0x5a827999;
+		return (d ^ (b & (c ^ d))) + 0x5a827999;
 	if (t < 40)
 		return (b ^ c ^ d) + 0x6ed9eba1;
 	if (t < 60)
-		return ((b & c) ^ (b & d) ^ (c & d)) + 0x8f1bbcdc;
+		return ((b & c) | (d & (b | c))) + 0x8f1bbcdc;
 	return (b ^ c ^ d) + 0xca62c1d6;
 }
 
+/* Unrolled, so that the tests on the round and the exchange of variables cost nothing: thousands of
+ * hashed names are looked through in a login. */
 static void
 compress(uint32_t state[5], const uint8_t *block)
 {
-	uint32_t words[80], a = state[0], b = state[1], c = state[2], d = state[3], e = state[4];
+	uint32_t words[16], a = state[0], b = state[1], c = state[2], d = state[3], e = state[4];
 
-	schedule(block, words);
+	if (sha1_x86_available()) {
+		sha1_x86_compress(state, block);
+		return;
+	}
+#pragma GCC unroll 80
 	for (size_t t = 0; t < 80; t++) {
-		uint32_t next = rotate(a, 5) + mix(t, b, c, d) + e + words[t];
+		uint32_t next = rotate(a, 5) + mix(t, b, c, d) + e + schedule(words, block, t);
 
 		e = d;
 		d = c;
