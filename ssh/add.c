@@ -64,9 +64,10 @@ list_identities(const struct add_options *options, bool whole)
 		}
 		nacre_put_byte(&text, '\n');
 	}
-	fwrite(nacre_buffer_span(&text).data, 1, nacre_buffer_length(&text), stdout);
 	if (identities.count == 0)
 		printf("The agent has no identities.\n");
+	else if (nacre_buffer_length(&text) > 0)
+		fwrite(nacre_buffer_span(&text).data, 1, nacre_buffer_length(&text), stdout);
 	nacre_buffer_free(&text);
 	error = identities.count == 0 ? 1 : 0;
 	nacre_agent_identities_free(&identities);

@@ -141,13 +141,18 @@ int
 nacre_key_load_public(const char *path, struct nacre_key **key, char **comment)
 {
 	SCOPED_BUFFER struct nacre_buffer content = {0};
-	int error = nacre_key_read_file(path, KEY_FILE_MAX, &content), saved = errno;
+	int error = nacre_key_read_file(path, KEY_FILE_MAX, &content), saved = errno, line_error;
 	char *beside = NULL;
 
 	if (comment != NULL)
 		*comment = NULL;
-	if (error == 0 && public_from_lines(nacre_buffer_span(&content), key, comment) == 0)
-		return 0;
+	if (error == 0) {
+		line_error = public_from_lines(nacre_buffer_span(&content), key, comment);
+		/* Anything but "this is no line with a key" is the answer. */
+		if (line_error == 0 ||
+		    (line_error != NACRE_ERROR_FORMAT && line_error != NACRE_ERROR_UNSUPPORTED))
+			return line_error;
+	}
 	if (asprintf(&beside, "%s.pub", path) < 0)
 		return NACRE_ERROR_MEMORY;
 	if (public_from_file(beside, key, comment) == 0) {
