@@ -133,7 +133,8 @@ get_chosen(struct nacre_reader *state, struct negotiated *chosen)
 {
 	struct nacre_span kex = nacre_get_string(state), host_key = nacre_get_string(state);
 
-	if (host_key.length >= sizeof chosen->host_key || (chosen->kex = kex_find(kex)) == NULL)
+	if (state->failed || host_key.length >= sizeof chosen->host_key ||
+	    (chosen->kex = kex_find(kex)) == NULL)
 		return NACRE_ERROR_FORMAT;
 	memcpy(chosen->host_key, host_key.data, host_key.length);
 	for (int way = 0; way < 2; way++) {
