@@ -1,6 +1,7 @@
 /* SHA-3 and SHAKE over the sponge of FIPS 202. */
 #include <crypto/keccak.h>
 
+#include <endian.h>
 #include <sodium.h>
 #include <string.h>
 
@@ -82,8 +83,19 @@ byte_xor(struct keccak *keccak, size_t position, uint8_t byte)
 void
 keccak_absorb(struct keccak *keccak, const uint8_t *data, size_t length)
 {
-	for (; length > 0; length--) {
-		byte_xor(keccak, keccak->position++, *data++);
+	while (length > 0) {
+		if (keccak->position % 8 == 0 && length >= 8) {
+			uint64_t lane;
+
+			memcpy(&lane, data, sizeof lane);
+			keccak->lanes[keccak->position / 8] ^= le64toh(lane);
+			keccak->position += 8;
+			data += 8;
+			length -= 8;
+		} else {
+			byte_xor(keccak, keccak->position++, *data++);
+			length--;
+		}
 		if (keccak->position == keccak->rate) {
 			permute(keccak->lanes);
 			keccak->position = 0;
@@ -161,7 +173,11 @@ keccak_four_squeeze(struct keccak_four *keccak, uint8_t *const blocks[4])
 	else
 #endif
 		permute_four(keccak->lanes);
-	for (size_t i = 0; i < 4; i++)
-		for (size_t j = 0; j < keccak->rate; j++)
-			blocks[i][j] = (uint8_t)(keccak->lanes[j / 8][i] >> (j % 8 * 8));
+	/* Rates are whole lanes. */
+	for (size_t j = 0; j < keccak->rate / 8; j++)
+		for (size_t i = 0; i < 4; i++) {
+			uint64_t lane = htole64(keccak->lanes[j][i]);
+
+			memcpy(blocks[i] + 8 * j, &lane, sizeof lane);
+		}
 }
