@@ -2,12 +2,6 @@
  * The permutation Keccak-f[1600] (FIPS 202 section 3.3) as a function PERMUTE over 25 lanes of the
  * type LANE, a 64-bit integer or a vector of them. Included once for each type; no include guard.
  */
-static inline __attribute__((always_inline)) LANE
-PERMUTE_NAME(rotate)(LANE lane, unsigned bits)
-{
-	return lane << bits | lane >> ((64 - bits) % 64);
-}
-
 static inline __attribute__((always_inline)) void
 PERMUTE_NAME(round)(LANE lanes[25], uint64_t constant)
 {
@@ -18,11 +12,13 @@ PERMUTE_NAME(round)(LANE lanes[25], uint64_t constant)
 		parity[x] = lanes[x] ^ lanes[x + 5] ^ lanes[x + 10] ^ lanes[x + 15] ^ lanes[x + 20];
 		/* theta, rho and pi */
 #pragma GCC unroll 25
-	for (size_t i = 0; i < 25; i++)
-		moved[target_lane[i]] = PERMUTE_NAME(rotate)(
-		    lanes[i] ^ parity[(i + 4) % 5] ^ PERMUTE_NAME(rotate)(parity[(i + 1) % 5], 1),
-		    rotation[i]);
-		/* chi */
+	for (size_t i = 0; i < 25; i++) {
+		LANE next = parity[(i + 1) % 5];
+		LANE lane = lanes[i] ^ parity[(i + 4) % 5] ^ (next << 1 | next >> 63);
+
+		moved[target_lane[i]] = lane << rotation[i] | lane >> ((64 - rotation[i]) % 64);
+	}
+	/* chi */
 #pragma GCC unroll 25
 	for (size_t i = 0; i < 25; i++)
 		lanes[i] =
