@@ -58,6 +58,8 @@ window_grow(struct connection *connection, struct channel *channel, uint64_t siz
 		return;
 	channel->window_size = (uint32_t)size;
 	connection->granted = others + size;
+	transport_log(connection->transport, NACRE_LOG_DEBUG2,
+	    "channel %u: receive window grows to %u bytes", channel->number, channel->window_size);
 }
 
 /* Measures what arrives in a round trip. Rounds that short paths finish within the clock's
