@@ -86,8 +86,8 @@ disconnected(struct network *network, const struct nacre_event *event)
 	flush(network);
 	if (!network->identified)
 		text = nacre_span_of(by_peer ? closed : "banner exchange: invalid format");
-	else if (by_peer && error != NACRE_ERROR_CLOSED)
-		reason = 0;
+	else if (by_peer && reason == NACRE_DISCONNECT_CONNECTION_LOST)
+		reason = 0; /* it closed the connection without a word */
 	end(network, by_peer, error, by_peer && !network->identified ? 0 : reason, text);
 }
 

@@ -88,8 +88,7 @@ disconnected(struct user_session *user, const struct nacre_event *event)
 	uint32_t reason = event->u.disconnected.reason;
 
 	user_flush(user);
-	if (event->u.disconnected.by_peer && event->u.disconnected.error == NACRE_ERROR_CLOSED &&
-	    reason == 0)
+	if (event->u.disconnected.by_peer && reason == NACRE_DISCONNECT_CONNECTION_LOST)
 		lost(user, "closed");
 	nacre_log(NACRE_LOG_INFO, "%s %s port %d:%u: %.*s",
 	    event->u.disconnected.by_peer ? "Received disconnect from" : "Disconnecting",
