@@ -428,9 +428,10 @@ def session_memory(server):
             top = tree[top]
         if top not in tops:
             continue
-        with open(f'/proc/{pid}/comm') as comm:
-            if not comm.read().startswith('sshd'):
-                continue
+        with open(f'/proc/{pid}/cmdline', 'rb') as line:
+            words = line.read()
+        if not re.match(rb'(/\S*/)?sshd\b', words):
+            continue
         with open(f'/proc/{pid}/smaps_rollup') as rollup:
             total += int(re.search(r'^Pss:\s+(\d+)', rollup.read(), re.MULTILINE).group(1))
     if total == 0:
