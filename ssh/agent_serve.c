@@ -24,7 +24,7 @@
 #define READ_SIZE         4096
 #define HEADER_LENGTH     4
 #define READY_MOST        64
-#define SPARE_DESCRIPTORS 16
+#define SPARE_DESCRIPTORS ((size_t)16)
 
 struct client {
 	struct client *next;

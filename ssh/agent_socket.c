@@ -69,10 +69,7 @@ agent_directory(char *path, size_t size, bool make)
 
 	if (home == NULL || home[0] == '\0') {
 		entry = getpwuid(getuid());
-		if (entry == NULL)
-			nacre_fatal("no home directory for user %u: set HOME, or use -T",
-			    (unsigned)getuid());
-		home = entry->pw_dir;
+		home = entry != NULL ? entry->pw_dir : "/";
 	}
 	if ((size_t)snprintf(path, size, "%s/.ssh", home) >= size)
 		nacre_fatal("%s/.ssh: path too long, " PATH_TOO_LONG, home);
@@ -152,7 +149,7 @@ agent_socket_create(const struct agent_options *options, struct agent_socket *li
 		if (strlen(options->socket_path) >= sizeof listener->path)
 			nacre_fatal("unix_listener: path \"%s\" too long for Unix domain socket",
 			    options->socket_path);
-		strcpy(listener->path, options->socket_path);
+		memcpy(listener->path, options->socket_path, strlen(options->socket_path) + 1);
 	} else if (options->in_temporary_directory) {
 		temporary_path(listener);
 	} else {

@@ -197,7 +197,7 @@ nacre_key_write_private(const struct nacre_key *key, struct nacre_buffer *buffer
 int
 nacre_key_copy_public(const struct nacre_key *key, struct nacre_key **copy)
 {
-	SCOPED_KEY struct nacre_key *made = key_new(key->kind);
+	struct nacre_key *made = key_new(key->kind);
 	int error;
 
 	if (made == NULL)
@@ -206,10 +206,10 @@ nacre_key_copy_public(const struct nacre_key *key, struct nacre_key **copy)
 	if (error == 0 && key->certificate != NULL)
 		error = certificate_copy(made, key->certificate);
 	if (error != 0)
-		return error;
-	*copy = made;
-	made = NULL;
-	return 0;
+		nacre_key_free(made);
+	else
+		*copy = made;
+	return error;
 }
 
 static unsigned

@@ -101,8 +101,8 @@ const struct backend_keys *key_backend(void);
 struct backend_rsa rsa_numbers(const struct nacre_key *key);
 int rsa_of_backend(struct nacre_key *key, const struct backend_key *source);
 /* ECDSA's signature fields, for security keys, too. */
-int
-ecdsa_read_signature(struct nacre_reader *signature, struct nacre_span *r, struct nacre_span *s);
+int ecdsa_read_signature(
+    struct nacre_reader *signature, struct nacre_span *r, struct nacre_span *s);
 /* A key from what was read from a PEM file. */
 int key_of_backend(const struct backend_key *source, struct nacre_key **key);
 

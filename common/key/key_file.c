@@ -12,7 +12,7 @@
 #define KEY_FILE_MAX ((size_t)1024 * 1024)
 
 static void
-close_scoped(int *fd)
+close_scoped(const int *fd)
 {
 	int saved = errno;
 

@@ -105,8 +105,8 @@ int nacre_key_put_line(const struct nacre_key *key, const char *comment, struct 
 /* RFC 4716 ("---- BEGIN SSH2 PUBLIC KEY ----"). *comment (may be NULL) is a string that the caller
  * frees, or NULL. */
 int nacre_key_from_rfc4716(struct nacre_span file, struct nacre_key **key, char **comment);
-int
-nacre_key_put_rfc4716(const struct nacre_key *key, const char *comment, struct nacre_buffer *text);
+int nacre_key_put_rfc4716(
+    const struct nacre_key *key, const char *comment, struct nacre_buffer *text);
 
 /* A public key in PEM: SubjectPublicKeyInfo ("BEGIN PUBLIC KEY", all plain types) or PKCS#1
  * ("BEGIN RSA PUBLIC KEY", which NACRE_KEY_FILE_PEM writes for RSA). */
