@@ -98,6 +98,7 @@ has_proxy(const struct nacre_client *client)
 static int
 establish(struct nacre_client *client)
 {
+	connect_deadline(client);
 	int error = has_proxy(client) ? proxy_start(client) : connect_start(client);
 
 	if (error == 0)

@@ -134,6 +134,8 @@ struct nacre_client {
 
 /* connect.c -------------------------------------------------------------------------------- */
 
+/* ConnectTimeout counts from now. */
+void connect_deadline(struct nacre_client *client);
 /* Resolves the host and starts to connect; no wait for the network but for the resolver's. */
 int connect_start(struct nacre_client *client);
 /* Waits until the connection stands, trying the other addresses and attempts. */

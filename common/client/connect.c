@@ -232,6 +232,14 @@ start_next(struct nacre_client *client)
 	return NACRE_ERROR_SYSTEM;
 }
 
+void
+connect_deadline(struct nacre_client *client)
+{
+	if (client->config->connect_timeout > 0)
+		client->handshake_deadline =
+		    nacre_clock_ms() + (uint64_t)client->config->connect_timeout * 1000;
+}
+
 int
 connect_start(struct nacre_client *client)
 {
@@ -284,14 +292,6 @@ report_failure(struct nacre_client *client)
 	return NACRE_ERROR_SYSTEM;
 }
 
-static void
-set_handshake_deadline(struct nacre_client *client)
-{
-	if (client->config->connect_timeout > 0)
-		client->handshake_deadline =
-		    nacre_clock_ms() + (uint64_t)client->config->connect_timeout * 1000;
-}
-
 /* Another round over all addresses; false when there is none left. */
 static bool
 start_again(struct nacre_client *client)
@@ -319,7 +319,7 @@ connect_finish(struct nacre_client *client)
 		}
 		if (client->connect.next == NULL && !start_again(client))
 			return report_failure(client);
-		set_handshake_deadline(client);
+		connect_deadline(client);
 		start_next(client);
 	}
 	nacre_log(NACRE_LOG_DEBUG1, "Connection established.");

@@ -407,8 +407,8 @@ algorithms_assemble(struct nacre_ssh_config *config)
 			*member = arena_buffer(&internal->arena, &text);
 		nacre_buffer_free(&text);
 		if (error != 0 || *member == NULL) {
-			nacre_put_format(
-			    &config->error, "%s: no algorithms\n", ssh_keywords[row].name);
+			nacre_put_format(&config->error, "Bad %s \"%s\": none of it is supported\n",
+			    ssh_keywords[row].name, *member != NULL ? *member : "");
 			return error != 0 ? error : NACRE_ERROR_MEMORY;
 		}
 	}

@@ -221,8 +221,12 @@ def test_environment(nacre_ssh, server):
 
 
 def test_subsystem(nacre_ssh, server):
-    result = nacre_ssh.run(server, 'sftp', '-s', input=struct.pack('>IBI', 5, 1, 3))
-    assert result.stdout[4:9] == b'\2\0\0\0\3'
+    with subprocess.Popen(nacre_ssh.command(server, '-s') + ['sftp'], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE) as process:
+        process.stdin.write(struct.pack('>IBI', 5, 1, 3))
+        process.stdin.flush()
+        assert process.stdout.read(9)[4:] == b'\2\0\0\0\3'
+        process.stdin.close()
     assert b'subsystem request failed' in nacre_ssh.run(server, 'nothing', '-s').stderr
 
 
@@ -298,7 +302,7 @@ def test_version():
     (['-o', 'LocalForward=1 a:1', 'h'], b'LocalForward'),
     (['-o', 'Nonsense=1', 'h'], b'ad configuration option: nonsense'),
     (['-p', 'many', 'h'], b'many'), (['-c', 'rot13', 'h'], b'rot13'), (['-W', 'x', 'h'], b"'x'"),
-    (['-Q', 'nonsense'], b'nonsense'), (['-e', 'toolong', 'h'], b'toolong')])
+    (['-Q', 'nonsense'], b'nonsense'), (['-e', 'toolong', 'h'], b'escape character')])
 def test_bad_command_lines(words, complaint):
     result = run([nacre('ssh'), '-F', 'none', *words])
     assert result.returncode == 255 and complaint in result.stderr, result.stderr
@@ -307,15 +311,16 @@ def test_bad_command_lines(words, complaint):
 # Connection failures --------------------------------------------------------------------------------
 
 def test_connection_failures(nacre_ssh, server, free_port):
+    port = free_port()
     base = [nacre_ssh.program, *nacre_ssh.options(server)]
-    refused = run([*base, '-p', str(free_port), '127.0.0.1', 'true'])
+    refused = run([*base, '-p', str(port), '127.0.0.1', 'true'])
     assert refused.returncode == 255
-    assert f'ssh: connect to host 127.0.0.1 port {free_port}: Connection refused' in refused.stderr.decode()
+    assert f'ssh: connect to host 127.0.0.1 port {port}: Connection refused' in refused.stderr.decode()
     assert b'hint: ' in refused.stderr
     unknown = run([*base, 'no-such-host.invalid', 'true'])
     assert unknown.returncode == 255
     assert b'ssh: Could not resolve hostname no-such-host.invalid: ' in unknown.stderr
-    quiet = run([*base[:1], '-q', *base[1:], '-p', str(free_port), '127.0.0.1', 'true'])
+    quiet = run([*base[:1], '-q', *base[1:], '-p', str(port), '127.0.0.1', 'true'])
     assert (quiet.returncode, quiet.stderr) == (255, b'')
 
 
@@ -336,17 +341,19 @@ def plain_server(greeting, port, then_close=False):
     (b'SSH-1.5-old\r\n', True, b'ersion'), (b'\0' * 5000, True, b''),
     (b'SSH-2.0-x\r\n' + b'\xff' * 64, False, b'ad packet length')])
 def test_servers_that_are_none(nacre_ssh, free_port, greeting, then_close, complaint):
-    with plain_server(greeting, free_port, then_close):
-        result = run([nacre_ssh.program, '-F', 'none', '-o', 'BatchMode=yes', '-p', str(free_port),
+    port = free_port()
+    with plain_server(greeting, port, then_close):
+        result = run([nacre_ssh.program, '-F', 'none', '-o', 'BatchMode=yes', '-p', str(port),
                       '-o', 'UserKnownHostsFile=/dev/null', '127.0.0.1', 'true'])
     assert result.returncode == 255 and result.stderr != b'', result.stderr
     assert complaint in result.stderr and result.stderr.count(b'\n') < 6, result.stderr
 
 
 def test_connect_timeout_covers_the_greeting(nacre_ssh, free_port):
-    with plain_server(b'', free_port):
+    port = free_port()
+    with plain_server(b'', port):
         started = time.monotonic()
-        result = run([nacre_ssh.program, '-F', 'none', '-o', 'ConnectTimeout=1', '-p', str(free_port),
+        result = run([nacre_ssh.program, '-F', 'none', '-o', 'ConnectTimeout=1', '-p', str(port),
                       '-o', 'UserKnownHostsFile=/dev/null', '127.0.0.1', 'true'])
         assert time.monotonic() - started < 10
     assert result.returncode == 255 and b'timed out' in result.stderr
@@ -624,7 +631,7 @@ def test_agent_forwarding(nacre_ssh, server, user_keys):
 def test_passwords(nacre_ssh, servers, account, terminal, method):
     if not account.temporary:
         pytest.skip('needs an account with a password of ours')
-    server = servers.sshd('/usr/sbin/sshd', 'KbdInteractiveAuthentication yes\nUsePAM yes\n')
+    server = servers.sshd('/usr/sbin/sshd', 'KbdInteractiveAuthentication yes', options=['-o', 'UsePAM=yes'])
     command = asking(nacre_ssh, server, '-o', 'BatchMode=no', '-o',
                      f'PreferredAuthentications={method}', words=['echo', 'in'])
     prompt = (f"{account.name}@127.0.0.1's password: " if method == 'password' else
