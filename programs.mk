@@ -5,3 +5,4 @@ sources_ssh := ssh/ssh.c ssh/options.c ssh/query.c ssh/session.c ssh/escape.c ss
 sources_ssh-agent := ssh/agent.c ssh/agent_serve.c ssh/agent_socket.c
 sources_ssh-add := ssh/add.c ssh/add_files.c
 sources_ssh-keygen := $(wildcard ssh/keygen*.c)
+sources_scp := $(wildcard scp/*.c)

@@ -1,0 +1,94 @@
+/* scp: what its files share. */
+#ifndef SCP_SCP_H
+#define SCP_SCP_H
+
+#include <nacre/sftp_client.h>
+#include <nacre/wire.h>
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+/* A list of words that grows; NULL at its end. */
+struct words {
+	char **items;
+	size_t count;
+};
+
+struct options {
+	bool recursive, preserve, quiet, legacy, direct, trust_names, compress;
+	bool to_directory; /* -d of the server's side: the target must be one */
+	unsigned verbose;
+	uint64_t rate; /* bytes per second, 0: no bound */
+	uint32_t requests, block;
+	const char *program;     /* -S */
+	const char *sftp_server; /* -D */
+	const char *user_file;   /* -F */
+	const char *port;        /* -P */
+	struct words settings;   /* "Keyword=value" for the configuration */
+	struct words arguments;  /* the same as options of ssh, for -S and -R */
+};
+
+/* An operand. A local one has only its path. */
+struct location {
+	bool remote;
+	char *user, *host, *path;
+	int port; /* -1: the usual */
+};
+
+/* scp.c */
+void words_add(struct words *words, const char *text);
+__attribute__((format(printf, 1, 2))) void complain(const char *format, ...);
+_Noreturn __attribute__((format(printf, 1, 2))) void die(const char *format, ...);
+
+/* location.c: dies when the text is an URI that makes no sense. */
+void location_parse(struct location *location, const char *text);
+bool location_same_host(const struct location *a, const struct location *b);
+
+/* link.c: bytes to and from a remote program, through a session of our own or a child. */
+struct link;
+/* A child that serves SFTP on its standard input and output. */
+struct link *link_open_program(const char *path);
+/* A connection to the location's host: the subsystem "sftp", or a command. NULL after a message. */
+struct link *link_open(
+    const struct options *options, const struct location *location, const char *command);
+/* Where bytes for the peer go; NULL while there is no room. */
+uint8_t *link_room(struct link *link, size_t *length);
+void link_commit(struct link *link, size_t length);
+/* The oldest received bytes; false when there are none. */
+bool link_data(struct link *link, struct nacre_span *data);
+void link_consumed(struct link *link, size_t length);
+/* Waits until one of the links can do something, "timeout" milliseconds at most (negative: for
+ * ever); from those with "wants_input" bytes are read. */
+void link_wait(struct link *const *links, const bool *wants_input, size_t count, int64_t timeout);
+/* Sends what was committed, as far as that goes without waiting. */
+void link_flush(struct link *link);
+/* The peer sends nothing more and all was taken. */
+bool link_ended(const struct link *link);
+void link_end_output(struct link *link);
+/* Blocking: exactly "length" bytes, or false at the end. */
+bool link_read(struct link *link, void *bytes, size_t length);
+bool link_write(struct link *link, const void *bytes, size_t length);
+/* Ends it; returns the remote program's exit status, 255 when there is none. */
+int link_close(struct link *link);
+
+/* meter.c */
+struct meter;
+struct meter *meter_new(void); /* NULL when standard output is no terminal of ours */
+void meter_start(struct meter *meter, const char *name, uint64_t size);
+/* Draws at most every so often; "copied" in bytes. */
+void meter_update(struct meter *meter, uint64_t copied);
+void meter_finish(struct meter *meter, const char *name, uint64_t size, uint64_t copied);
+void meter_free(struct meter *meter);
+
+/* copy.c: SFTP. Returns the number of errors. */
+uint64_t copy_by_sftp(
+    const struct options *options, struct location *sources, size_t count, struct location *target);
+
+/* legacy.c: the rcp protocol. */
+uint64_t copy_by_rcp(
+    const struct options *options, struct location *sources, size_t count, struct location *target);
+/* scp -t and scp -f, called by an scp at the other end. */
+int serve_rcp(const struct options *options, bool source, char **paths, size_t count);
+
+#endif
