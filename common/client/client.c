@@ -60,8 +60,8 @@ session_start(struct nacre_client *client)
 		    .macs_server_to_client = config->macs,
 		    .compression =
 			config->compression ? "zlib@openssh.com,none" : "none,zlib@openssh.com",
-		    .guess = guess_may_be_right(
-			client, (const char *)kex.data, (const char *)host_key.data),
+		    .guess = client->guess && guess_may_be_right(client, (const char *)kex.data,
+						  (const char *)host_key.data),
 		    .required_rsa_bits = (unsigned)config->required_rsa_size,
 		    .rekey_bytes = config->rekey_limit,
 		    .rekey_seconds = (uint32_t)config->rekey_interval,
@@ -281,9 +281,23 @@ on_pong(struct nacre_client *client, const struct nacre_event *event)
 	return true;
 }
 
+/* Some servers (those made with paramiko, for one) take a guess that is wrong for the message they
+ * wait for, instead of dropping it (RFC 4253 section 7), and hang up: worth another try without. */
+static bool
+stumbled_over_guess(const struct nacre_client *client)
+{
+	struct nacre_session_algorithms agreed;
+
+	nacre_session_algorithms(client->session, &agreed);
+	return !client->keys_exchanged && !client->failed && agreed.guess_sent &&
+	       !agreed.guess_right && agreed.kex[0] != '\0';
+}
+
 static bool
 on_disconnected(struct nacre_client *client, const struct nacre_event *event)
 {
+	client->retry = event->u.disconnected.by_peer && stumbled_over_guess(client);
+	client->disconnect_seen |= client->retry;
 	/* What we refused ourselves has been said. */
 	if (!client->failed && !client->disconnect_seen)
 		log_disconnected(client, event);
@@ -481,13 +495,16 @@ login(struct nacre_client *client)
 	return 0;
 }
 
-int
-nacre_client_open(const struct nacre_client_options *options, struct nacre_client **client)
+/* One try; *retry says that another one without a guess may do better. */
+static int
+open_once(const struct nacre_client_options *options, bool guess, bool *retry,
+    struct nacre_client **client)
 {
 	struct nacre_client *const new = calloc(1, sizeof *new);
 
 	if (new == NULL)
 		return NACRE_ERROR_MEMORY;
+	new->guess = guess;
 	new->config = options->config;
 	new->ssh_program = options->ssh_program;
 	new->user_file = options->user_file;
@@ -499,6 +516,7 @@ nacre_client_open(const struct nacre_client_options *options, struct nacre_clien
 	int error = establish(new);
 	if (error == 0)
 		error = login(new);
+	*retry = new->retry;
 	if (error != 0) {
 		nacre_client_free(new);
 		return error;
@@ -506,6 +524,19 @@ nacre_client_open(const struct nacre_client_options *options, struct nacre_clien
 	new->last_received = nacre_clock_ms();
 	*client = new;
 	return 0;
+}
+
+int
+nacre_client_open(const struct nacre_client_options *options, struct nacre_client **client)
+{
+	bool retry = false;
+	const int error = open_once(options, true, &retry, client);
+
+	if (error == 0 || !retry)
+		return error;
+	nacre_log(
+	    NACRE_LOG_DEBUG1, "The server hung up after our key exchange guess; trying without");
+	return open_once(options, false, &retry, client);
 }
 
 void

@@ -112,6 +112,8 @@ struct nacre_client {
 	bool failed;          /* for a reason of ours that was logged */
 	bool closed, reset;   /* by the peer */
 	bool disconnect_seen; /* and logged */
+	bool guess;           /* a key exchange guess may be sent */
+	bool retry;           /* the server did not know what to do with it */
 	bool settled;
 
 	char *known_name;       /* as known_hosts names the server */
