@@ -17,15 +17,12 @@ reason(int error)
 }
 
 static char *
-failure_text(const char *format, const char *path)
+failure_text(const char *before, const char *path, const char *after)
 {
-	size_t length = strlen(format) + strlen(path) + 1;
-	char *text = malloc(length);
+	char *text;
 
-	if (text == NULL)
+	if (asprintf(&text, "%s%s%s", before, path, after) < 0)
 		nacre_fatal("out of memory");
-	snprintf(text, length, "%.*s%s%s", (int)strcspn(format, "%"), format, path,
-	    strchr(format, '%') + 1);
 	return text;
 }
 
@@ -33,7 +30,7 @@ int
 keygen_passphrase(const struct keygen *keygen)
 {
 	char *path = keygen_ask_file(keygen, WHERE, "ed25519"), *comment = NULL;
-	char *failure = failure_text("Failed to load key %", path);
+	char *failure = failure_text("Failed to load key ", path, "");
 	struct nacre_buffer old = {0}, new = {0};
 	struct nacre_key *key =
 	    keygen_load_private(keygen, path, "Enter old passphrase: ", failure, &old, &comment);
@@ -95,7 +92,7 @@ int
 keygen_comment(const struct keygen *keygen)
 {
 	char *path = keygen_ask_file(keygen, WHERE, "ed25519"), *old = NULL, *new;
-	char *failure = failure_text("Cannot load private key \"%\"", path);
+	char *failure = failure_text("Cannot load private key \"", path, "\"");
 	struct nacre_buffer passphrase = {0};
 	struct nacre_key *key =
 	    keygen_load_private(keygen, path, "Enter passphrase: ", failure, &passphrase, &old);
@@ -128,7 +125,7 @@ int
 keygen_public(const struct keygen *keygen)
 {
 	char *path = keygen_ask_file(keygen, WHERE, "ed25519"), *comment = NULL;
-	char *failure = failure_text("Load key \"%\"", path);
+	char *failure = failure_text("Load key \"", path, "\"");
 	struct nacre_buffer passphrase = {0}, text = {0};
 	struct nacre_key *key =
 	    keygen_load_private(keygen, path, "Enter passphrase: ", failure, &passphrase, &comment);

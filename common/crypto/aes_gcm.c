@@ -19,9 +19,9 @@
 	    target("avx512f,avx512bw,avx512vl,avx512dq,vaes,vpclmulqdq,aes,pclmul,sse4.1")))
 #define INLINE static inline __attribute__((always_inline)) TARGET
 
-#define BLOCK         16
-#define VECTOR        64 /* four blocks */
-#define CHUNK_VECTORS 4
+#define BLOCK         ((size_t)16)
+#define VECTOR        ((size_t)64) /* four blocks */
+#define CHUNK_VECTORS ((size_t)4)
 #define CHUNK         (CHUNK_VECTORS * VECTOR)
 #define CHUNK_BLOCKS  (CHUNK / BLOCK)
 #define ROUND_KEYS    15

@@ -20,13 +20,13 @@ struct kex_agreement; /* one side's ephemeral private state */
 
 struct kex_method {
 	const char *name;
-	enum kex_kind kind;
 	const struct hash_algorithm *hash;
+	const struct kex_functions *functions; /* private to crypto/ */
+	enum kex_kind kind;
 	bool secret_is_string; /* hybrids: K enters the exchange hash as string, else as mpint */
 	bool post_quantum;
 	bool by_default; /* offered without being asked for */
 	bool by_default_client_only;
-	const struct kex_functions *functions; /* private to crypto/ */
 };
 
 const struct kex_method *kex_find(struct nacre_span name);

@@ -17,10 +17,10 @@
 #define R_MOD_Q      (-1044) /* R = 2^16 */
 #define R2_MOD_Q     1353
 #define R2_OVER_128  1441 /* ends the inverse transform */
-#define N            256
-#define K            3
-#define POLY_BYTES   384
-#define VECTOR_BYTES ((size_t)K * POLY_BYTES)
+#define N            ((size_t)256)
+#define K            ((size_t)3)
+#define POLY_BYTES   ((size_t)384)
+#define VECTOR_BYTES (K * POLY_BYTES)
 #define U_BITS       10
 #define V_BITS       4
 #define U_BYTES      (U_BITS * N / 8)

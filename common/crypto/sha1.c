@@ -46,7 +46,8 @@ mix(size_t t, uint32_t b, uint32_t c, uint32_t d)
 static void
 compress(uint32_t state[5], const uint8_t *block)
 {
-	uint32_t words[16], a = state[0], b = state[1], c = state[2], d = state[3], e = state[4];
+	uint32_t words[16] = {0}, a = state[0], b = state[1], c = state[2], d = state[3],
+		 e = state[4];
 
 	if (sha1_x86_available()) {
 		sha1_x86_compress(state, block);

@@ -60,7 +60,7 @@ sha1_x86_compress(uint32_t state[5], const uint8_t *block)
 	const __m128i abcd_before = abcd, e_before = last;
 	__m128i words[4];
 
-	for (unsigned i = 0; i < 4; i++)
+	for (size_t i = 0; i < 4; i++)
 		words[i] = _mm_shuffle_epi8(
 		    _mm_loadu_si128((const __m128i *)(const void *)(block + 16 * i)), swap);
 #pragma GCC unroll 5

@@ -8,17 +8,18 @@
 #include <crypto/kem.h>
 #include <crypto/random.h>
 
+#include <assert.h>
 #include <sodium.h>
 #include <stdbool.h>
 #include <string.h>
 
-#define P                 761
+#define P                 ((size_t)761)
 #define Q                 4591
 #define Q_HALF            2295
 #define W                 286  /* weight of short polynomials */
 #define THIRD             3061 /* 1/3 modulo q */
 #define ROUNDED_M         1531 /* multiples of 3 between -q/2 and q/2 */
-#define SMALL_BYTES       191
+#define SMALL_BYTES       ((size_t)191)
 #define PUBLIC_BYTES      1158
 #define ROUNDED_BYTES     1007
 #define HASH_BYTES        32
@@ -213,7 +214,8 @@ invert(int16_t inverse[P], const int16_t a[P], const struct modulus *m)
 	r[0] = 1;
 	for (size_t i = 0; i < 2 * P - 1; i++) {
 		int16_t g_constant = balanced(g[0], m), f_constant = balanced(f[0], m);
-		int16_t swap = (int16_t)((-delta >> 15) & nonzero_mask(g_constant));
+		int16_t positive = (int16_t) - ((uint16_t)-delta >> 15);
+		int16_t swap = (int16_t)(positive & nonzero_mask(g_constant));
 		int16_t difference = (int16_t)(swap & (f_constant ^ g_constant));
 		struct multiplier f0, g0;
 
@@ -347,6 +349,7 @@ radix_decode_last(uint16_t *number, const uint8_t *bytes, uint16_t m)
 {
 	uint32_t value = 0, shift = 0;
 
+	assert(m > 0);
 	for (uint32_t radix = m; radix > 1; radix = (radix + 255) >> 8, shift += 8)
 		value |= (uint32_t)*bytes++ << shift;
 	*number = (uint16_t)(value % m);
@@ -356,8 +359,8 @@ radix_decode_last(uint16_t *number, const uint8_t *bytes, uint16_t m)
 static void
 radix_decode(uint16_t *numbers, const uint8_t *bytes, const uint16_t *radices, size_t count)
 {
-	uint16_t high[P / 2 + 1], high_radices[P / 2 + 1] = {0};
-	uint32_t low[P / 2 + 1], low_shifts[P / 2 + 1];
+	uint16_t high[P / 2 + 1] = {0}, high_radices[P / 2 + 1] = {0};
+	uint32_t low[P / 2 + 1] = {0}, low_shifts[P / 2 + 1] = {0};
 
 	if (count == 1) {
 		radix_decode_last(numbers, bytes, radices[0]);
@@ -366,7 +369,6 @@ radix_decode(uint16_t *numbers, const uint8_t *bytes, const uint16_t *radices, s
 	for (size_t i = 0; i + 1 < count; i += 2) {
 		uint32_t radix = (uint32_t)radices[i] * radices[i + 1];
 
-		low[i / 2] = low_shifts[i / 2] = 0;
 		for (; radix >= RADIX_LIMIT; radix = (radix + 255) >> 8) {
 			low[i / 2] |= (uint32_t)*bytes++ << low_shifts[i / 2];
 			low_shifts[i / 2] += 8;
@@ -379,6 +381,7 @@ radix_decode(uint16_t *numbers, const uint8_t *bytes, const uint16_t *radices, s
 	for (size_t i = 0; i + 1 < count; i += 2) {
 		uint32_t number = low[i / 2] + ((uint32_t)high[i / 2] << low_shifts[i / 2]);
 
+		assert(radices[i] > 0 && radices[i + 1] > 0);
 		numbers[i] = (uint16_t)(number % radices[i]);
 		numbers[i + 1] = (uint16_t)(number / radices[i] % radices[i + 1]);
 	}
