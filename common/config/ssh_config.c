@@ -521,7 +521,7 @@ nacre_ssh_config_load(
 	if (error == 0 && run.want_final) {
 		parse_mark_seen(&run.parse, "Hostname");
 		run.host = config->hostname;
-		run.final = true;
+		run.canonical = run.final = true;
 		error = read_files(&run, request);
 	}
 	if (error == 0)

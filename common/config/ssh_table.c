@@ -114,6 +114,7 @@ const struct keyword ssh_keywords[] = {
 {"KexAlgorithms",			&value_algorithms,	AT(kex_algorithms),		0, &list_kex, 0,			NULL,			IN_EFFECT},
 {"CASignatureAlgorithms",		&value_algorithms,	AT(ca_signature_algorithms),	0, &list_ca_signatures, 0,		NULL,			IN_EFFECT},
 {"LocalCommand",			&value_rest,		AT(local_command),		0, NULL, NONE,				NULL,			IN_EFFECT},
+{"RemoteCommand",			&value_rest,		AT(remote_command),		0, NULL, NONE | KEYWORD_TOKENS,		NULL,			IN_EFFECT},
 {"LogLevel",				&value_choice,		AT(log_level),			0, choices_log_level, 0,		"INFO",			IN_EFFECT},
 {"MACs",				&value_algorithms,	AT(macs),			0, &list_macs, 0,			NULL,			IN_EFFECT},
 {"PKCS11Provider",			&value_string,		AT(pkcs11_provider),		0, NULL, NONE,				NULL,			"none"},
@@ -150,7 +151,6 @@ const struct keyword ssh_keywords[] = {
 {"RekeyLimit",				&value_rekey,		AT(rekey_limit),		AT(rekey_interval), NULL, 0,		"default none",		IN_EFFECT},
 {"StreamLocalBindMask",			&value_mask,		AT(stream_local_bind_mask),	0, NULL, 0,				"0177",			IN_EFFECT},
 {"SyslogFacility",			&value_choice,		AT(syslog_facility),		0, choices_facility, 0,			"USER",			IN_EFFECT},
-{"RemoteCommand",			&value_rest,		AT(remote_command),		0, NULL, NONE | KEYWORD_TOKENS,		NULL,			IN_EFFECT},
 {"ProxyCommand",			&value_proxy_command,	AT(proxy_command),		0, NULL, NONE,				NULL,			IN_EFFECT},
 {"ProxyJump",				&value_proxy_jump,	AT(proxy_jump),			0, NULL, NONE,				NULL,			IN_EFFECT},
 

@@ -114,6 +114,14 @@ host_holds(const struct nacre_connection_spec *connection, const char *value)
 }
 
 static int
+match_bad(struct sshd_parse *run, const char *format, const char *name)
+{
+	nacre_put_format(run->parse.error, format, name);
+	nacre_put_byte(run->parse.error, '\n');
+	return parse_fail(&run->parse, "Bad Match condition");
+}
+
+static int
 address_check(struct sshd_parse *run, const char *value)
 {
 	if (nacre_address_list(NULL, nacre_span_of(value)) >= NACRE_MATCH_NEGATED)
@@ -154,7 +162,7 @@ local_port_check(struct sshd_parse *run, const char *value)
 
 	if (nacre_parse_port(value, &port) == 0 && port != 0)
 		return 0;
-	return parse_fail(&run->parse, "Invalid LocalPort '%s' on Match line", value);
+	return match_bad(run, "Invalid LocalPort '%s' on Match line", value);
 }
 
 static const char *
@@ -202,14 +210,6 @@ criterion_find(const char *name)
 		if (strcasecmp(criteria[i].name, name) == 0)
 			return &criteria[i];
 	return NULL;
-}
-
-static int
-match_bad(struct sshd_parse *run, const char *format, const char *name)
-{
-	nacre_put_format(run->parse.error, format, name);
-	nacre_put_byte(run->parse.error, '\n');
-	return parse_fail(&run->parse, "Bad Match condition");
 }
 
 /* Asks the connection; in a test something that was not told is an error. */

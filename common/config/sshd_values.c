@@ -654,7 +654,9 @@ channel_timeout_add(struct parse *parse, const char *word)
 		return NACRE_ERROR_MEMORY;
 	config->channel_timeouts = grown;
 	grown[config->channel_timeout_count] = (struct nacre_channel_timeout){
-	    arena_span(parse->arena, (struct nacre_span){(const uint8_t *)word, length}), seconds};
+	    .type = arena_span(parse->arena, (struct nacre_span){(const uint8_t *)word, length}),
+	    .seconds = seconds,
+	    .written = arena_string(parse->arena, word)};
 	if (!parse->arena->failed)
 		config->channel_timeout_count++;
 	return 0;
@@ -685,8 +687,8 @@ channel_timeouts_print(const void *any, const struct keyword *keyword, struct na
 		return;
 	print_name(keyword, text);
 	for (size_t i = 0; i < config->channel_timeout_count; i++)
-		nacre_put_format(text, "%s%s=%d", i > 0 ? " " : "",
-		    config->channel_timeouts[i].type, config->channel_timeouts[i].seconds);
+		nacre_put_format(
+		    text, "%s%s", i > 0 ? " " : "", config->channel_timeouts[i].written);
 	nacre_put_byte(text, '\n');
 }
 

@@ -378,7 +378,8 @@ algorithms_fail(struct parse *parse, const struct algorithm_list *list, const ch
 	case NACRE_CONFIG_CIPHERS:
 		return parse_fail(parse, "Bad SSH2 cipher spec '%s'.", word);
 	case NACRE_CONFIG_MACS:
-		return parse_fail(parse, "Bad SSH2 MAC spec '%s'.", word);
+		return parse->server ? parse_fail(parse, "Bad SSH2 mac spec '%s'.", word)
+				     : parse_fail(parse, "Bad SSH2 MAC spec '%s'.", word);
 	case NACRE_CONFIG_KEX:
 		return parse_fail(parse, "Bad SSH2 KexAlgorithms '%s'.", word);
 	default:

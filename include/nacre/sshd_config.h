@@ -58,6 +58,7 @@ struct nacre_subsystem {
 struct nacre_channel_timeout {
 	char *type; /* pattern */
 	int seconds;
+	char *written; /* "type=interval" */
 };
 
 /* PerSourcePenalties; times in seconds. */
