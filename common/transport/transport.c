@@ -270,8 +270,13 @@ input_step(struct transport *transport, struct nacre_span *payload)
 {
 	int got;
 
-	if (question_pending(transport) || transport->held)
-		return -1;
+	if (question_pending(transport) || transport->held) {
+		if (!transport->input.closed)
+			return -1;
+		/* Whatever is answered, nobody is there to hear it. */
+		closed_by_peer(transport);
+		return 0;
+	}
 	if (transport->peer_identification == NULL) {
 		size_t unread = transport->input.end - transport->input.start;
 
