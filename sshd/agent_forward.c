@@ -36,7 +36,7 @@ agent_accept(struct user_session *user, struct endpoint *listener, unsigned what
 static bool
 make_directory(struct user_session *user)
 {
-	snprintf(user->agent_directory, sizeof user->agent_directory, "/tmp/ssh-XXXXXXXXXX");
+	snprintf(user->agent_directory, sizeof user->agent_directory, "/tmp/ssh-XXXXXX");
 	if (mkdtemp(user->agent_directory) == NULL) {
 		user->agent_directory[0] = '\0';
 		return false;

@@ -101,12 +101,15 @@ server_configure(struct server *server)
 	if (error == 0)
 		error = nacre_sshd_config_load(
 		    server->config, server->command_line.config_path, server_assemble);
+	if (error != 0)
+		server->config->log_level = NACRE_LOG_INFO;
 	/* Who starts the server sees its complaints; the log is for what happens later. */
-	if (server->command_line.log_file == NULL)
+	if (server->command_line.log_file == NULL && !server->prepared)
 		nacre_log_open("sshd", NACRE_LOG_STDERR, NULL, LOG_AUTH);
 	else
 		server_log_open(server);
-	log_lines(NACRE_LOG_INFO, nacre_buffer_span(&server->config->warnings));
+	if (!server->prepared)
+		log_lines(NACRE_LOG_INFO, nacre_buffer_span(&server->config->warnings));
 	log_lines(NACRE_LOG_ERROR, nacre_buffer_span(&server->config->error));
 	server_log_open(server);
 	return error;

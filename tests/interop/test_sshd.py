@@ -149,9 +149,13 @@ def test_terminal_with_job_control_and_resize(openssh_ssh, sshd):
         os.kill(terminal.process.pid, signal.SIGWINCH)
         until(lambda: terminal.type('stty size\r') or re.search(
             '33 77', read_some(terminal)), 'the new size')
-        terminal.type('cat\r')
+        terminal.type('echo qui''et; exec 3>&1; cat; echo un''seen\r')
+        terminal.see('quiet')
         time.sleep(0.3)
+        read_some(terminal)
+        terminal.text = ''
         terminal.type('\x03')
+        terminal.see('prompt ')  # what is typed before that is thrown away with the signal
         terminal.type('exit 9\r')
         assert terminal.process.wait(PATIENCE) == 9
     finally:
@@ -246,9 +250,11 @@ def test_agent_forwarding(openssh_ssh, sshd, user_keys):
     environment = {**os.environ, 'SSH_AUTH_SOCK': socket_path}
     try:
         run([openssh('ssh-add'), '-q', user_keys['ed25519']], check=True, env=environment)
-        result = openssh_ssh.run(
-            sshd, 'ssh-add -L; stat -c %a $(dirname $SSH_AUTH_SOCK); echo $SSH_AUTH_SOCK', '-A',
-            '-o', 'IdentityAgent=SSH_AUTH_SOCK', env=environment)
+        command = [word for word in openssh_ssh.command(sshd, '-A') if word != 'IdentityAgent=none']
+        command = [word for word, after in zip(command, command[1:] + [''])
+                   if not (word == '-o' and after in ('-o', '-i', '-A'))]
+        result = run(command + ['ssh-add -L; stat -c %a $(dirname $SSH_AUTH_SOCK); '
+                                'echo $SSH_AUTH_SOCK'], env=environment)
         key, mode, path = result.stdout.decode().splitlines()
         assert public_line(user_keys['ed25519']) in key and mode == '700'
         until(lambda: not os.path.exists(os.path.dirname(path)), 'the removal of the socket')
@@ -260,10 +266,10 @@ def test_agent_forwarding(openssh_ssh, sshd, user_keys):
 
 # Who gets in -------------------------------------------------------------------------------------
 
-def password_login(server, user, password, *options):
+def password_login(server, user, password, *options, with_key='no'):
     need('sshpass')
     return run(['sshpass', '-p', password, '/usr/bin/ssh', '-F', 'none', '-p', str(server.port),
-                '-o', 'PubkeyAuthentication=no', '-o', 'StrictHostKeyChecking=yes',
+                '-o', f'PubkeyAuthentication={with_key}', '-o', 'StrictHostKeyChecking=yes',
                 '-o', f'UserKnownHostsFile={server.known_hosts}', '-o', 'NumberOfPasswordPrompts=1',
                 *options, f'{user}@127.0.0.1', 'echo in'])
 
@@ -334,7 +340,6 @@ def test_max_auth_tries(servers, openssh_ssh, tmp_path):
 def test_authorized_keys_options(servers, openssh_ssh, user_keys, place, account):
     path = os.path.join(place, 'restricted_keys')
     key = public_line(user_keys['ed25519'])
-    server = servers.sshd(SSHD, f'AuthorizedKeysFile {path}\nAllowTcpForwarding yes')
     server = servers.sshd(SSHD, key_types=['ed25519'], options=['-o', f'AuthorizedKeysFile={path}'])
 
     def with_options(options):
@@ -345,7 +350,8 @@ def test_authorized_keys_options(servers, openssh_ssh, user_keys, place, account
     with_options('command="echo forced: $SSH_ORIGINAL_COMMAND"')
     assert openssh_ssh.run(server, 'ls -l').stdout == b'forced: ls -l\n'
     with_options('restrict')
-    assert b'not a tty' in openssh_ssh.run(server, 'tty', '-tt').stdout
+    assert b'PTY allocation request failed' in openssh_ssh.run(server, 'tty', '-tt').stderr
+    assert openssh_ssh.run(server, 'echo plain').stdout == b'plain\n'
     with_options('from="192.0.2.*"')
     assert openssh_ssh.run(server, 'true').returncode == 255
     with_options('expiry-time="19990101"')
@@ -374,8 +380,7 @@ def test_authentication_methods(servers, openssh_ssh, account):
     assert result.returncode == 255 and b'Permission denied (password)' in result.stderr
     logged(server, 'Partial publickey for')
     assert password_login(server, account.name, PASSWORD).returncode != 0
-    result = password_login(server, account.name, PASSWORD, '-o', 'PubkeyAuthentication=yes', '-i',
-                            openssh_ssh.key)
+    result = password_login(server, account.name, PASSWORD, '-i', openssh_ssh.key, with_key='yes')
     assert result.stdout == b'in\n'
 
 
@@ -409,7 +414,8 @@ def test_max_startups(servers, openssh_ssh):
 
 
 @pytest.mark.parametrize('garbage', [b'GET / HTTP/1.0\r\n\r\n', b'SSH-1.5-old\r\n', b'\0' * 70000,
-                                     b'SSH-2.0-x\r\n' + b'\xff' * 5000])
+                                     b'SSH-2.0-x\r\n' + b'\xff' * 5000],
+                         ids=['http', 'version 1', 'zeros', 'no packet'])
 def test_garbage(sshd, openssh_ssh, garbage):
     with socket.create_connection(('127.0.0.1', sshd.port), timeout=PATIENCE) as stranger:
         try:
