@@ -66,40 +66,95 @@ name_hash(const uint8_t *salt, size_t length, struct nacre_span name, uint8_t *d
 	sha1_finish(&sha1, digest);
 }
 
-static int
-base64_digit(uint8_t byte)
-{
-	if (byte >= 'A' && byte <= 'Z')
-		return byte - 'A';
-	if (byte >= 'a' && byte <= 'z')
-		return byte - 'a' + 26;
-	if (byte >= '0' && byte <= '9')
-		return byte - '0' + 52;
-	return byte == '+' ? 62 : byte == '/' ? 63 : -1;
-}
+/* Values of base64 digits (RFC 4648 section 4) plus one; 0 where there is none. Looked up rather than
+ * found by comparisons, which no processor can predict. */
+static const uint8_t base64_values[256] = {['A'] = 1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    7,
+    8,
+    9,
+    10,
+    11,
+    12,
+    13,
+    14,
+    15,
+    16,
+    17,
+    18,
+    19,
+    20,
+    21,
+    22,
+    23,
+    24,
+    25,
+    26,
+    ['a'] = 27,
+    28,
+    29,
+    30,
+    31,
+    32,
+    33,
+    34,
+    35,
+    36,
+    37,
+    38,
+    39,
+    40,
+    41,
+    42,
+    43,
+    44,
+    45,
+    46,
+    47,
+    48,
+    49,
+    50,
+    51,
+    52,
+    ['0'] = 53,
+    54,
+    55,
+    56,
+    57,
+    58,
+    59,
+    60,
+    61,
+    62,
+    ['+'] = 63,
+    ['/'] = 64};
 
 /* The 20 bytes that 28 characters stand for; without a buffer, for there are thousands of them. */
 static bool
 digest_decode(const uint8_t *text, uint8_t digest[SHA1_LENGTH])
 {
+	bool good = text[HASH_TEXT_LENGTH - 1] == '=';
 	uint32_t bits = 0;
 	size_t out = 0;
 
-	if (text[HASH_TEXT_LENGTH - 1] != '=')
-		return false;
 	for (size_t i = 0; i < HASH_TEXT_LENGTH - 1; i++) {
-		int digit = base64_digit(text[i]);
+		uint8_t value = base64_values[text[i]];
 
-		if (digit < 0)
-			return false;
-		bits = bits << 6 | (uint32_t)digit;
-		if (i % 4 == 3)
-			for (int shift = 16; shift >= 0; shift -= 8)
-				digest[out++] = (uint8_t)(bits >> shift);
+		good &= value != 0;
+		bits = bits << 6 | ((uint32_t)(value - 1) & 63);
+		if (i % 4 != 3)
+			continue;
+		digest[out++] = (uint8_t)(bits >> 16);
+		digest[out++] = (uint8_t)(bits >> 8);
+		digest[out++] = (uint8_t)bits;
 	}
 	digest[out++] = (uint8_t)(bits >> 10);
-	digest[out++] = (uint8_t)(bits >> 2);
-	return true;
+	digest[out] = (uint8_t)(bits >> 2);
+	return good;
 }
 
 static bool
