@@ -18,7 +18,7 @@ struct run {
 	const struct options *options;
 	struct end source, target;
 	struct meter *meter;
-	uint64_t errors;
+	int status;       /* the worst */
 	uint64_t metered; /* the file whose line is drawn */
 };
 
@@ -152,7 +152,7 @@ pump(struct run *run, struct nacre_transfer *transfer)
 			if (receive_side(transfer, sides[i], links[i]))
 				continue;
 			complain("Connection closed");
-			run->errors++;
+			run->status = 255;
 			return;
 		}
 	}
@@ -183,7 +183,8 @@ copy_group(
 	run->metered = 0;
 	pump(run, transfer);
 	show_events(run, transfer);
-	run->errors += nacre_transfer_errors(transfer);
+	if (nacre_transfer_status(transfer) > run->status)
+		run->status = nacre_transfer_status(transfer);
 	nacre_transfer_free(transfer);
 }
 
@@ -197,7 +198,7 @@ open_source(struct run *run, const struct location *location)
 	return !location->remote || end_open(run->options, &run->source, location);
 }
 
-uint64_t
+int
 copy_by_sftp(
     const struct options *options, struct location *sources, size_t count, struct location *target)
 {
@@ -211,9 +212,7 @@ copy_by_sftp(
 			if (!location_same_host(&sources[first], &sources[last]))
 				break;
 		if (!open_source(&run, &sources[first])) {
-			run.errors++;
-			if (count == 1)
-				exit(255);
+			run.status = 255;
 			continue;
 		}
 		copy_group(&run, &sources[first], last - first, target->path, count > 1);
@@ -221,5 +220,5 @@ copy_by_sftp(
 	end_close(&run.source);
 	end_close(&run.target);
 	meter_free(run.meter);
-	return run.errors;
+	return run.status;
 }

@@ -709,7 +709,7 @@ relay(const struct options *options, const struct location *source, const struct
 	return errors;
 }
 
-uint64_t
+int
 copy_by_rcp(
     const struct options *options, struct location *sources, size_t count, struct location *target)
 {
@@ -730,5 +730,5 @@ copy_by_rcp(
 		}
 	}
 	meter_free(meter);
-	return errors;
+	return errors == 0 ? 0 : 1;
 }

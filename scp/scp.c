@@ -246,7 +246,7 @@ run_program(char *const *arguments)
 }
 
 /* Between local names cp(1) does it. */
-static uint64_t
+static int
 copy_locally(const struct options *options, const struct location *source, const char *target)
 {
 	struct words words = {0};
@@ -302,7 +302,7 @@ direct_command(
 	return text;
 }
 
-static uint64_t
+static int
 copy_directly(
     const struct options *options, const struct location *source, const struct location *target)
 {
@@ -328,35 +328,43 @@ copy_directly(
 	return link_close(link) == 0 ? 0 : 1;
 }
 
+/* The worst is what the program ends with. */
+static void
+note_status(int *status, int more)
+{
+	if (more > *status)
+		*status = more;
+}
+
 /* Takes a run of sources that go the same way; returns how many. */
 static size_t
 copy_some(const struct options *options, struct location *sources, size_t count,
-    struct location *target, uint64_t *errors)
+    struct location *target, int *status)
 {
 	size_t same = 1;
 
 	if (!sources[0].remote && !target->remote) {
-		*errors += copy_locally(options, &sources[0], target->path);
+		note_status(status, copy_locally(options, &sources[0], target->path));
 		return 1;
 	}
 	if (sources[0].remote && target->remote && options->direct) {
 		if (target->port != -1)
 			die("target port not supported with two remote hosts and the -R option");
-		*errors += copy_directly(options, &sources[0], target);
+		note_status(status, copy_directly(options, &sources[0], target));
 		return 1;
 	}
 	while (same < count && (target->remote || sources[same].remote))
 		same++;
-	*errors += options->legacy ? copy_by_rcp(options, sources, same, target)
-				   : copy_by_sftp(options, sources, same, target);
+	note_status(status, options->legacy ? copy_by_rcp(options, sources, same, target)
+					    : copy_by_sftp(options, sources, same, target));
 	return same;
 }
 
-static uint64_t
+static int
 copy_all(struct options *options, char **operands, size_t count)
 {
 	struct location *sources = calloc(count, sizeof *sources), target;
-	uint64_t errors = 0;
+	int status = 0;
 
 	if (sources == NULL)
 		die("%s", nacre_error_string(NACRE_ERROR_MEMORY));
@@ -364,8 +372,8 @@ copy_all(struct options *options, char **operands, size_t count)
 		location_parse(&sources[i], operands[i]);
 	location_parse(&target, operands[count - 1]);
 	for (size_t i = 0; i + 1 < count;)
-		i += copy_some(options, sources + i, count - 1 - i, &target, &errors);
-	return errors;
+		i += copy_some(options, sources + i, count - 1 - i, &target, &status);
+	return status;
 }
 
 /* Many files are open at once. */
@@ -413,5 +421,5 @@ main(int argc, char **argv)
 		return serve_rcp(&options, role.source, argv, (size_t)argc);
 	if (argc < 2)
 		usage();
-	return copy_all(&options, argv, (size_t)argc) == 0 ? 0 : 1;
+	return copy_all(&options, argv, (size_t)argc);
 }

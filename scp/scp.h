@@ -81,12 +81,12 @@ void meter_update(struct meter *meter, uint64_t copied);
 void meter_finish(struct meter *meter, const char *name, uint64_t size, uint64_t copied);
 void meter_free(struct meter *meter);
 
-/* copy.c: SFTP. Returns the number of errors. */
-uint64_t copy_by_sftp(
+/* copy.c: SFTP. Returns an exit status. */
+int copy_by_sftp(
     const struct options *options, struct location *sources, size_t count, struct location *target);
 
-/* legacy.c: the rcp protocol. */
-uint64_t copy_by_rcp(
+/* legacy.c: the rcp protocol. Returns an exit status. */
+int copy_by_rcp(
     const struct options *options, struct location *sources, size_t count, struct location *target);
 /* scp -t and scp -f, called by an scp at the other end. */
 int serve_rcp(const struct options *options, bool source, char **paths, size_t count);

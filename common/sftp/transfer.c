@@ -151,6 +151,14 @@ nacre_transfer_errors(const struct nacre_transfer *transfer)
 	return transfer->errors;
 }
 
+int
+nacre_transfer_status(const struct nacre_transfer *transfer)
+{
+	if (transfer->errors == 0)
+		return 0;
+	return transfer->hopeless ? 255 : 1;
+}
+
 void
 nacre_transfer_progress(
     const struct nacre_transfer *transfer, struct nacre_transfer_progress *progress)

@@ -137,6 +137,7 @@ struct nacre_transfer {
 	char *target_path;
 	bool target_asked, target_known, target_is_directory, target_exists;
 	bool fatal;
+	bool hopeless; /* an error that OpenSSH's scp ends with status 255 for */
 	/* Sources */
 	struct root *roots, **roots_tail;
 	struct directory *walk; /* innermost local directory; its parents by "next" */
@@ -200,6 +201,8 @@ bool name_is_safe(struct nacre_span name);
 void tree_target_resolve(struct nacre_transfer *transfer);
 void tree_target_reply(
     struct nacre_transfer *transfer, enum tag_kind kind, struct nacre_sftp_reply *reply);
+/* Several sources go to one target: a missing one becomes a directory; false after an error. */
+bool tree_target_for_many(struct nacre_transfer *transfer);
 /* Takes an existing source of its own into the tree. */
 void tree_add_root(struct nacre_transfer *transfer, const char *path,
     const struct nacre_sftp_attributes *attributes);

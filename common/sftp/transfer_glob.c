@@ -352,6 +352,10 @@ list_ended(struct nacre_transfer *transfer, struct glob *glob)
 				    NACRE_SFTP_CLOSE, handle_span(&glob->handle), NULL));
 	if (glob->match_count > 1)
 		qsort(glob->matches, glob->match_count, sizeof *glob->matches, compare_matches);
+	if (glob->match_count > 1 && rest[0] == '\0' && !tree_target_for_many(transfer)) {
+		glob->root->matches = glob->match_count;
+		free_matches(glob);
+	}
 	for (size_t i = 0; i < glob->match_count && !transfer->fatal; i++)
 		follow_match(transfer, glob, &glob->matches[i], rest);
 	glob_done(transfer, glob);

@@ -206,7 +206,7 @@ target_made(struct nacre_transfer *transfer, const struct nacre_sftp_reply *repl
 	}
 	transfer_error(transfer, "remote mkdir \"%s\": %s", transfer->target_path,
 	    transfer_status_text(reply));
-	transfer->fatal = true;
+	transfer->fatal = transfer->hopeless = true;
 }
 
 void
@@ -219,6 +219,35 @@ tree_target_reply(
 		target_examined(transfer, reply);
 	else
 		target_made(transfer, reply);
+}
+
+bool
+tree_target_for_many(struct nacre_transfer *transfer)
+{
+	const struct nacre_sftp_attributes attributes = {
+	    .flags = NACRE_SFTP_ATTR_PERMISSIONS, .permissions = 0777};
+
+	if (transfer->target_is_directory)
+		return true;
+	if (transfer->target_exists) {
+		transfer_error(transfer,
+		    "Multiple files match pattern, but destination \"%s\" is not a directory",
+		    transfer->target_path);
+		return false;
+	}
+	if (!is_remote(transfer, NACRE_TRANSFER_TARGET)) {
+		if (mkdir(transfer->target_path, 0777) != 0) {
+			transfer_error(
+			    transfer, "mkdir %s: %s", transfer->target_path, strerror(errno));
+			return false;
+		}
+	} else {
+		transfer_sent(transfer,
+		    nacre_sftp_attributes_request(transfer->ends[NACRE_TRANSFER_TARGET],
+			NACRE_SFTP_MKDIR, nacre_span_of(transfer->target_path), &attributes, NULL));
+	}
+	target_is(transfer, true, true);
+	return true;
 }
 
 /* Directories ------------------------------------------------------------------------------- */
@@ -564,7 +593,8 @@ refuse_special(struct nacre_transfer *transfer, const char *path)
 	if (is_remote(transfer, NACRE_TRANSFER_SOURCE))
 		transfer_warning(transfer, "download \"%s\": not a regular file", path);
 	else
-		transfer_warning(transfer, "%s: not a regular file", path);
+		transfer_warning(transfer, "%s: not a regular file",
+		    strrchr(path, '/') != NULL ? strrchr(path, '/') + 1 : path);
 }
 
 /* Takes the paths over. */
@@ -680,6 +710,7 @@ add_local_root(struct nacre_transfer *transfer)
 		transfer->roots_tail = &transfer->roots;
 	if (stat(root->path, &status) != 0) {
 		transfer_error(transfer, "stat local \"%s\": %s", root->path, strerror(errno));
+		transfer->hopeless = true;
 	} else {
 		nacre_sftp_attributes_of_stat(&status, &attributes);
 		tree_add_root(transfer, root->path, &attributes);

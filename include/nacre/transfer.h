@@ -79,6 +79,8 @@ void nacre_transfer_progress(
     const struct nacre_transfer *transfer, struct nacre_transfer_progress *progress);
 /* Number of errors reported so far: the exit status is 0 only without any. */
 uint64_t nacre_transfer_errors(const struct nacre_transfer *transfer);
+/* The exit status that scp(1) gives: 0, 1, or 255 where it goes no further. */
+int nacre_transfer_status(const struct nacre_transfer *transfer);
 
 #ifdef __cplusplus
 }
