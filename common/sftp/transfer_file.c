@@ -112,8 +112,10 @@ static void
 fail_download(struct nacre_transfer *transfer, struct file *file)
 {
 	file->failed = true;
-	transfer_error(
-	    transfer, "Download of file %s to %s failed", file->source_path, file->target_path);
+	/* For a file that the user named, its own error says all. */
+	if (file->directory != NULL)
+		transfer_error(transfer, "Download of file %s to %s failed", file->source_path,
+		    file->target_path);
 }
 
 static void
