@@ -690,8 +690,8 @@ pump_network(struct session_state *state)
 		if (got == 0 || got == NACRE_ERROR_STATE)
 			return;
 		take_events(state);
-		nacre_client_flush(state->client);
-		if (got < BULK_READ)
+		/* What is to be sent now leaves together with the input that may be there. */
+		if (got < BULK_READ || nacre_client_flush(state->client) < 0)
 			return;
 	}
 }
