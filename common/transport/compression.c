@@ -5,6 +5,8 @@
 #include <transport/state.h>
 
 #include <stdlib.h>
+
+#define ZLIB_CONST
 #include <zlib.h>
 
 #define STEP ((size_t)4096)
@@ -51,8 +53,7 @@ side_stream(struct packet_side *side, bool inflates, struct nacre_span in)
 		side->compression = compression_new(inflates);
 	if (side->compression == NULL)
 		return NULL;
-	/* zlib reads only, for all its type says. */
-	side->compression->stream.next_in = (z_const Bytef *)(uintptr_t)in.data;
+	side->compression->stream.next_in = in.data;
 	side->compression->stream.avail_in = (uInt)in.length;
 	return &side->compression->stream;
 }

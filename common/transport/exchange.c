@@ -154,7 +154,7 @@ exchange_negotiate(struct transport *transport)
 {
 	struct exchange *exchange = transport->exchange;
 	bool client = transport->role == NACRE_CLIENT;
-	struct kexinit own, peer;
+	struct kexinit own = {0}, peer = {0};
 	const struct kexinit *c = client ? &own : &peer, *s = client ? &peer : &own;
 	int error;
 

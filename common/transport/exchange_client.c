@@ -215,13 +215,13 @@ secret_make(struct transport *transport)
 }
 
 static int
-reply_receive(struct transport *transport, struct nacre_reader *payload)
+reply_receive(
+    struct transport *transport, const struct kex_method *method, struct nacre_reader *payload)
 {
 	struct exchange *exchange = transport->exchange;
 	struct nacre_span host_key = nacre_get_string(payload);
-	struct nacre_span value = exchange->chosen.kex->kind == KEX_STRING
-				      ? nacre_get_string(payload)
-				      : nacre_get_mpint(payload);
+	struct nacre_span value =
+	    method->kind == KEX_STRING ? nacre_get_string(payload) : nacre_get_mpint(payload);
 	struct nacre_span signature = nacre_get_string(payload);
 	uint64_t waited = transport->now - exchange->started;
 	int error;
@@ -243,13 +243,14 @@ int
 exchange_client_message(struct transport *transport, uint8_t message, struct nacre_reader *payload)
 {
 	struct exchange *exchange = transport->exchange;
-	bool gex = exchange->chosen.kex != NULL && exchange->chosen.kex->kind == KEX_DH_GEX;
+	const struct kex_method *method = exchange->chosen.kex;
+	bool gex = method != NULL && method->kind == KEX_DH_GEX;
 
 	if (exchange->step == STEP_GROUP && message == MESSAGE_KEX_REPLY)
 		return group_receive(transport, payload);
-	if (exchange->step == STEP_REPLY &&
+	if (method != NULL && exchange->step == STEP_REPLY &&
 	    message == (gex ? MESSAGE_GEX_REPLY : MESSAGE_KEX_REPLY))
-		return reply_receive(transport, payload);
+		return reply_receive(transport, method, payload);
 	return transport_fail(transport, NACRE_ERROR_PROTOCOL, NACRE_DISCONNECT_PROTOCOL_ERROR,
 	    "unexpected key exchange message %u", message);
 }

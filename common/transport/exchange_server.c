@@ -46,10 +46,10 @@ signature_ask(struct transport *transport, struct nacre_span secret)
 }
 
 static int
-init_receive(struct transport *transport, struct nacre_reader *payload)
+init_receive(
+    struct transport *transport, const struct kex_method *method, struct nacre_reader *payload)
 {
 	struct exchange *exchange = transport->exchange;
-	const struct kex_method *method = exchange->chosen.kex;
 	struct nacre_span value =
 	    method->kind == KEX_STRING ? nacre_get_string(payload) : nacre_get_mpint(payload);
 	struct nacre_buffer secret = {0};
@@ -142,10 +142,11 @@ int
 exchange_server_message(struct transport *transport, uint8_t message, struct nacre_reader *payload)
 {
 	struct exchange *exchange = transport->exchange;
-	bool gex = exchange->chosen.kex != NULL && exchange->chosen.kex->kind == KEX_DH_GEX;
+	const struct kex_method *method = exchange->chosen.kex;
+	bool gex = method != NULL && method->kind == KEX_DH_GEX;
 
-	if (exchange->step == STEP_INIT && !gex && message == MESSAGE_KEX_INIT)
-		return init_receive(transport, payload);
+	if (method != NULL && exchange->step == STEP_INIT && !gex && message == MESSAGE_KEX_INIT)
+		return init_receive(transport, method, payload);
 	if (exchange->step == STEP_INIT && gex && message == MESSAGE_GEX_REQUEST)
 		return group_request(transport, payload);
 	if (exchange->step == STEP_GEX_INIT && message == MESSAGE_GEX_INIT)

@@ -36,18 +36,22 @@ bool
 input_reserve(struct input *input, size_t capacity)
 {
 	size_t held = input->end - input->start;
-	uint8_t *data = input->data;
+	uint8_t *data;
 
-	if (capacity > input->capacity && (data = malloc(capacity)) == NULL)
+	if (capacity <= input->capacity) {
+		if (held > 0)
+			memmove(input->data, input->data + input->start, held);
+		input->start = 0;
+		input->end = held;
+		return true;
+	}
+	if ((data = malloc(capacity)) == NULL)
 		return false;
 	if (held > 0)
-		memmove(data, input->data + input->start, held);
-	if (data != input->data) {
-		input_free(input);
-		input->data = data;
-		input->capacity = capacity;
-	}
-	input->start = 0;
+		memcpy(data, input->data + input->start, held);
+	input_free(input);
+	input->data = data;
+	input->capacity = capacity;
 	input->end = held;
 	return true;
 }

@@ -110,7 +110,6 @@ modulus_pick(struct nacre_span moduli, uint32_t least, uint32_t wanted, uint32_t
 {
 	uint32_t count = 0;
 
-	picked->bits = 0;
 	while (moduli.length > 0) {
 		struct modulus modulus;
 
@@ -155,7 +154,7 @@ moduli_choose(struct nacre_span moduli, uint32_t least, uint32_t bits, uint32_t 
     struct nacre_buffer *prime, struct nacre_buffer *generator)
 {
 	static const unsigned sizes[] = {8192, 6144, 4096, 3072, 2048};
-	struct modulus picked;
+	struct modulus picked = {0};
 	unsigned size = 0;
 
 	if (modulus_pick(moduli, least, bits, most, &picked))

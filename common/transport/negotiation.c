@@ -5,6 +5,7 @@
 #include <crypto/random.h>
 #include <transport/state.h>
 
+#include <stdio.h>
 #include <string.h>
 
 #define COOKIE_LENGTH      16
@@ -242,41 +243,57 @@ negotiate(struct transport *transport, const struct kexinit *client, const struc
 
 /* Names of host key algorithms -------------------------------------------------------------- */
 
-/* Copies "name" without the suffix of certificates; true if it had it. */
-static bool
-certificate_strip(struct nacre_span name, char plain[ALGORITHM_NAME_MAX])
+/* "name" without the suffix of certificates; *certificate tells whether it had it. Empty for a name
+ * that is too long to be one of ours. */
+static struct nacre_span
+certificate_strip(struct nacre_span name, bool *certificate)
 {
-	size_t suffix = sizeof CERTIFICATE_SUFFIX - 1, length = name.length;
-	bool certificate =
-	    length > suffix && memcmp(name.data + length - suffix, CERTIFICATE_SUFFIX, suffix) == 0;
+	size_t suffix = sizeof CERTIFICATE_SUFFIX - 1;
 
-	if (certificate)
-		length -= suffix;
-	if (length >= ALGORITHM_NAME_MAX - sizeof CERTIFICATE_SUFFIX)
-		length = 0;
-	if (length > 0)
-		memcpy(plain, name.data, length);
-	plain[length] = '\0';
-	return certificate;
+	*certificate = name.length > suffix &&
+		       memcmp(name.data + name.length - suffix, CERTIFICATE_SUFFIX, suffix) == 0;
+	if (*certificate)
+		name.length -= suffix;
+	if (name.length >= ALGORITHM_NAME_MAX - sizeof CERTIFICATE_SUFFIX)
+		name.length = 0;
+	return name;
+}
+
+static bool
+span_begins(struct nacre_span span, const char *text)
+{
+	size_t length = strlen(text);
+
+	return span.length >= length && memcmp(span.data, text, length) == 0;
+}
+
+static void
+name_make(char name[ALGORITHM_NAME_MAX], struct nacre_span base, const char *suffix)
+{
+	snprintf(
+	    name, ALGORITHM_NAME_MAX, "%.*s%s", (int)base.length, (const char *)base.data, suffix);
 }
 
 void
 host_key_format(struct nacre_span algorithm, char format[ALGORITHM_NAME_MAX])
 {
-	bool certificate = certificate_strip(algorithm, format);
+	bool certificate;
+	struct nacre_span base = certificate_strip(algorithm, &certificate);
 
-	if (strncmp(format, "rsa-sha2-", 9) == 0)
-		strcpy(format, "ssh-rsa");
-	if (certificate)
-		strcat(format, CERTIFICATE_SUFFIX);
+	if (span_begins(base, "rsa-sha2-"))
+		base = nacre_span_of("ssh-rsa");
+	name_make(format, base, certificate ? CERTIFICATE_SUFFIX : "");
 }
 
 void
 host_key_signature_name(struct nacre_span algorithm, char name[ALGORITHM_NAME_MAX])
 {
-	bool certificate = certificate_strip(algorithm, name);
+	bool certificate;
+	struct nacre_span base = certificate_strip(algorithm, &certificate);
 
 	/* sk-ssh-ed25519-cert-v01@openssh.com signs as sk-ssh-ed25519@openssh.com. */
-	if (certificate && (strncmp(name, "sk-", 3) == 0 || strstr(name, "mldsa") != NULL))
-		strcat(name, "@openssh.com");
+	bool private_name =
+	    certificate && (span_begins(base, "sk-") || span_begins(base, "ssh-mldsa"));
+
+	name_make(name, base, private_name ? "@openssh.com" : "");
 }

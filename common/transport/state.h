@@ -49,8 +49,8 @@ enum direction { CLIENT_TO_SERVER, SERVER_TO_CLIENT };
 
 #define PACKET_HEADER      5 /* packet_length and padding_length */
 #define PACKET_OVERHEAD    (PACKET_HEADER + 255 + MAC_LENGTH_MAX)
-#define PACKET_LIMIT       ((uint32_t)256 * 1024) /* of packet_length, once keys are in force */
-#define PACKET_LIMIT_CLEAR ((uint32_t)35000)      /* before: RFC 4253 section 6.1 */
+#define PACKET_LIMIT       ((uint32_t)262144) /* of packet_length, once keys are in force */
+#define PACKET_LIMIT_CLEAR ((uint32_t)35000)  /* before: RFC 4253 section 6.1 */
 #define PAYLOAD_LIMIT      ((size_t)PACKET_LIMIT - 512)
 #define PACKETS_REKEY      ((uint64_t)1 << 31) /* RFC 4344 section 3.1 */
 #define ALGORITHM_NAME_MAX 80
@@ -131,18 +131,31 @@ struct input {
 enum ending { ENDING_NONE, ENDING_UNTOLD, ENDING_TOLD };
 
 struct transport {
-	enum nacre_role role;
 	uint64_t now;
+	enum nacre_role role;
 	enum nacre_log_level log_level;
+	unsigned required_rsa_bits;
+	unsigned preamble_lines;
+	uint32_t round_trip;
+
+	/* How it ended. */
+	uint32_t end_reason;
+	int end_error;
+	enum ending ending;
+	bool end_by_peer;
+
+	bool may_guess;
+	bool established;
+	bool strict, guess_sent, guess_right;
+	bool authenticated;
+	bool held;
 
 	/* What the caller wants. */
 	char *lists[SLOT_OWN_COUNT];
-	bool may_guess;
 	struct nacre_buffer *host_keys;
 	size_t host_key_count;
 	char *server_signature_algorithms;
 	struct nacre_span moduli;
-	unsigned required_rsa_bits;
 	uint64_t rekey_bytes;
 	uint64_t rekey_milliseconds;
 
@@ -161,28 +174,18 @@ struct transport {
 	uint64_t active; /* when bytes last came or went: for giving memory back */
 
 	char *identification, *peer_identification;
-	unsigned preamble_lines;
 	struct exchange *exchange; /* NULL: none is under way */
 	struct negotiated chosen;  /* of the last complete exchange */
-	bool established;
-	bool strict, guess_sent, guess_right;
-	bool authenticated;
-	bool held;
 	uint64_t keys_time;
 	uint8_t session_identifier[HASH_LENGTH_MAX];
 	size_t session_identifier_length;
 	struct nacre_buffer host_key; /* the server's, of the first exchange */
 	char *peer_kex_algorithms, *peer_host_key_algorithms;
 	struct nacre_buffer extensions; /* pairs of strings from the peer's EXT_INFO */
-	uint32_t round_trip;
-	uint64_t pings[PING_MAX]; /* when they left */
+	uint64_t pings[PING_MAX];       /* when they left */
 	size_t ping_first, ping_count;
 
 	struct nacre_buffer events, event_text;
-	enum ending ending;
-	bool end_by_peer;
-	int end_error;
-	uint32_t end_reason;
 	struct nacre_buffer end_text;
 };
 
