@@ -104,11 +104,11 @@ server_configure(struct server *server)
 	if (error != 0)
 		server->config->log_level = NACRE_LOG_INFO;
 	/* Who starts the server sees its complaints; the log is for what happens later. */
-	if (server->command_line.log_file == NULL && !server->prepared)
+	if (server->command_line.log_file == NULL && !server->running)
 		nacre_log_open("sshd", NACRE_LOG_STDERR, NULL, LOG_AUTH);
 	else
 		server_log_open(server);
-	if (!server->prepared)
+	if (!server->running)
 		log_lines(NACRE_LOG_INFO, nacre_buffer_span(&server->config->warnings));
 	log_lines(NACRE_LOG_ERROR, nacre_buffer_span(&server->config->error));
 	server_log_open(server);

@@ -234,6 +234,7 @@ static bool
 new_configuration_works(const struct listener *listener)
 {
 	struct server fresh = {.key_file = -1,
+	    .running = true,
 	    .privileged = listener->server->privileged,
 	    .command_line = listener->server->command_line};
 	bool works = server_configure(&fresh) == 0 && host_keys_load(&fresh) == 0;

@@ -1,6 +1,6 @@
 /*
  * The state that a listener passes on to its workers, so that all of them serve what the listener
- * once read: the command line, the public halves of the host keys, the groups of group exchange.
+ * once read: the configuration, the public halves of the host keys, the groups of group exchange.
  */
 #include "server.h"
 
@@ -31,15 +31,12 @@ server_encode(const struct server *server, struct nacre_buffer *state)
 {
 	const struct command_line *line = &server->command_line;
 
-	put_text(state, line->config_path);
 	put_text(state, line->log_file);
 	nacre_put_boolean(state, line->log_stderr);
 	nacre_put_boolean(state, line->quiet);
 	nacre_put_u32(state, line->debug);
-	nacre_put_u32(state, (uint32_t)line->option_count);
-	for (size_t i = 0; i < line->option_count; i++)
-		put_text(state, line->options[i]);
 	put_text(state, server->host_key_algorithms);
+	(void)nacre_sshd_config_export(server->config, state);
 	nacre_put_u32(state, (uint32_t)server->host_key_count);
 	for (size_t i = 0; i < server->host_key_count; i++) {
 		const struct host_key *key = &server->host_keys[i];
@@ -51,22 +48,6 @@ server_encode(const struct server *server, struct nacre_buffer *state)
 	/* Last, so that the pages of this long text are not touched by reading the rest. */
 	nacre_put_string_span(state, server->moduli);
 	return state->failed ? NACRE_ERROR_MEMORY : 0;
-}
-
-static void
-decode_options(struct command_line *line, struct nacre_reader *reader)
-{
-	size_t count = nacre_get_u32(reader);
-
-	if (count > reader->length)
-		reader->failed = true;
-	if (reader->failed)
-		return;
-	line->options = calloc(count + 1, sizeof *line->options);
-	if (line->options == NULL)
-		reader->failed = true;
-	while (!reader->failed && line->option_count < count)
-		line->options[line->option_count++] = get_text(reader);
 }
 
 static void
@@ -96,13 +77,13 @@ server_decode(struct server *server, struct nacre_span state)
 	struct nacre_reader reader = nacre_reader_of(state);
 	struct command_line *line = &server->command_line;
 
-	line->config_path = get_text(&reader);
 	line->log_file = get_text(&reader);
 	line->log_stderr = nacre_get_boolean(&reader);
 	line->quiet = nacre_get_boolean(&reader);
 	line->debug = nacre_get_u32(&reader);
-	decode_options(line, &reader);
 	server->host_key_algorithms = get_text(&reader);
+	if (nacre_sshd_config_import(&reader, server_assemble, &server->config) != 0)
+		reader.failed = true;
 	decode_keys(server, &reader);
 	server->moduli = nacre_get_string(&reader);
 	return nacre_reader_done(&reader) ? 0 : NACRE_ERROR_FORMAT;

@@ -52,7 +52,7 @@ struct server {
 	struct nacre_buffer moduli_text; /* in the listener */
 	struct nacre_span moduli;        /* there, or in the state that a worker was given */
 	bool privileged;                 /* we are root */
-	bool prepared; /* a worker that waits, not one that serves from the start */
+	bool running;                    /* complaints go to the log: nobody is looking */
 };
 
 /* The two ends' addresses, as the log and the environment want them. */

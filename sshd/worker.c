@@ -141,14 +141,13 @@ worker_main(int control, int argc, char **argv)
 	static struct server server;
 	static struct login login;
 
-	server = (struct server){.key_file = -1, .privileged = geteuid() == 0, .prepared = true};
+	server = (struct server){.key_file = -1, .privileged = geteuid() == 0};
 	title_prepare(argc, argv);
 	title_set("[waiting]");
 	nacre_sandbox_protect_memory();
 	signal(SIGPIPE, SIG_IGN);
 	take_state(&server, receive_descriptor(control, WORKER_STATE));
-	if (server_configure(&server) != 0)
-		exit(255);
+	server_log_open(&server);
 	login = (struct login){.server = &server,
 	    .config = server.config,
 	    .state = MONITOR_STRANGER,

@@ -503,6 +503,70 @@ nacre_sshd_config_match(const struct nacre_sshd_config *config,
 	return error;
 }
 
+int
+nacre_sshd_config_export(const struct nacre_sshd_config *config, struct nacre_buffer *state)
+{
+	const struct statements *list = &config->internal->statements;
+
+	nacre_put_boolean(state, config->internal->has_match);
+	nacre_put_u32(state, (uint32_t)list->count);
+	for (size_t i = 0; i < list->count; i++) {
+		nacre_put_byte(state, (uint8_t)list->statements[i].kind);
+		nacre_put_cstring(state, list->statements[i].file);
+		nacre_put_u32(state, list->statements[i].line);
+		nacre_put_cstring(state, list->statements[i].text);
+	}
+	return state->failed ? NACRE_ERROR_MEMORY : 0;
+}
+
+static int
+import_statements(struct sshd_parse *run, struct nacre_reader *state)
+{
+	const char *file = "";
+	int error = 0;
+
+	for (uint32_t left = nacre_get_u32(state); left > 0 && error == 0; left--) {
+		enum statement_kind kind = (enum statement_kind)nacre_get_byte(state);
+		struct nacre_span name = nacre_get_string(state);
+		run->parse.number = nacre_get_u32(state);
+		struct nacre_span text = nacre_get_string(state);
+
+		if (state->failed)
+			return NACRE_ERROR_FORMAT;
+		/* Most lines come from the same file as the one before. */
+		if (!nacre_span_equals(name, file))
+			file = arena_span(run->parse.arena, name);
+		run->parse.file = file;
+		error = file == NULL ? NACRE_ERROR_MEMORY : statement_add(run, kind, text);
+	}
+	return error;
+}
+
+int
+nacre_sshd_config_import(
+    struct nacre_reader *state, nacre_config_assemble assemble, struct nacre_sshd_config **config)
+{
+	struct nacre_sshd_config *made;
+	struct sshd_parse run;
+	int error = nacre_sshd_config_new(&made);
+
+	*config = NULL;
+	if (error != 0)
+		return error;
+	made->internal->assemble = assemble;
+	made->internal->has_match = nacre_get_boolean(state);
+	run = run_begin(made, SSHD_GLOBAL);
+	error = import_statements(&run, state);
+	if (error == 0)
+		error = evaluate(&run, &made->internal->statements);
+	if (error == 0)
+		error = config_finish(made, &run);
+	run_end(&run);
+	nacre_buffer_clear(&made->warnings);
+	*config = made;
+	return error;
+}
+
 bool
 nacre_sshd_config_has_match(const struct nacre_sshd_config *config)
 {

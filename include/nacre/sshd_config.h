@@ -233,6 +233,14 @@ int nacre_sshd_config_load(
  */
 int nacre_sshd_config_match(const struct nacre_sshd_config *config,
     const struct nacre_connection_spec *connection, struct nacre_sshd_config **matched);
+/*
+ * Moves a loaded configuration to another process without its files: export appends all lines as
+ * they were read, import checks nothing again and takes over what stands outside of Match. The
+ * state is trusted. 0 or a negative error.
+ */
+int nacre_sshd_config_export(const struct nacre_sshd_config *config, struct nacre_buffer *state);
+int nacre_sshd_config_import(
+    struct nacre_reader *state, nacre_config_assemble assemble, struct nacre_sshd_config **config);
 /* True when some Match criterion needs the peer's host name. */
 bool nacre_sshd_config_has_match(const struct nacre_sshd_config *config);
 

@@ -485,6 +485,8 @@ def test_reload(servers, openssh_ssh, host_keys):
         text = file.read()
     with open(config, 'w') as file:
         file.write('ForceCommand echo reloaded\n' + text)
+    for _ in range(3):
+        assert openssh_ssh.run(server, 'true').stdout == b''
     server.process.send_signal(signal.SIGHUP)
     logged(server, 'Received SIGHUP; restarting')
     until(lambda: openssh_ssh.run(server, 'true').stdout == b'reloaded\n', 'the new configuration')
