@@ -138,12 +138,13 @@ client_accept(struct server *server)
 		nacre_poller_set(server->poller, server->listener, 0, NULL);
 }
 
-/* In the child: nothing of the agent's but the question. Never returns. */
+/* In the child: no keys, nothing of the agent's but the question. Never returns. */
 static _Noreturn void
-question_ask(const char *text)
+question_ask(struct nacre_keyring *keyring, const char *text)
 {
 	sigset_t none;
 
+	nacre_keyring_remove_all(keyring);
 	sigemptyset(&none);
 	nacre_process_reset_signals();
 	sigprocmask(SIG_SETMASK, &none, NULL);
@@ -167,7 +168,7 @@ question_begin(struct server *server, struct client *client)
 		return NACRE_ERROR_MEMORY;
 	client->asker = fork();
 	if (client->asker == 0)
-		question_ask((const char *)nacre_buffer_span(&text).data);
+		question_ask(server->keyring, (const char *)nacre_buffer_span(&text).data);
 	nacre_buffer_free(&text);
 	if (client->asker < 0)
 		return NACRE_ERROR_SYSTEM;
@@ -198,7 +199,11 @@ message_handle(
     struct server *server, struct client *client, struct nacre_span message, uint64_t now)
 {
 	size_t length = message.length;
-	int result = nacre_keyring_handle(client->keyring_client, message, now, &client->output);
+	int result;
+
+	nacre_log(NACRE_LOG_DEBUG1, "client %d: message type %u, %zu bytes", client->fd,
+	    message.data[0], length);
+	result = nacre_keyring_handle(client->keyring_client, message, now, &client->output);
 
 	nacre_buffer_consume(&client->input, HEADER_LENGTH + length);
 	if (nacre_buffer_length(&client->input) == 0)

@@ -143,6 +143,10 @@ entry_read(struct request *request, bool constrained, struct keyring_entry *entr
 
 	if (error != 0)
 		return error;
+	/* Their private parts are in an authenticator, which this keyring does not speak with: a
+	 * key that is listed must be able to sign. */
+	if (nacre_key_application(entry->key).length > 0)
+		return NACRE_ERROR_UNSUPPORTED;
 	entry->comment = nacre_span_to_string(nacre_get_string(&request->fields));
 	if (request->fields.failed || entry->comment == NULL)
 		return NACRE_ERROR_FORMAT;

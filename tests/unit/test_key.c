@@ -661,55 +661,77 @@ test_wycheproof(void **state)
 	vectors_run("tests/vectors/wycheproof_rsa_sha512.txt", 4, 2, rsa512_case);
 }
 
-/* A security key's signature is made here by hand, with an ed25519 key in the authenticator's role. */
+/* SHA-256 of "ssh:" and of "data". */
+static const char security_key_hashes[] =
+    "e30610e8a162115960fe1ec223e6529c9f4b6e80200dcb5e5c321c8af1e2b1bf "
+    "3a6eb0790f39ac87c94f3856b2dd2c5d110e6811602261a9a923d3bb23adc8b7";
+
+/* The signature of an authenticator, whose role an ordinary key plays. */
 static void
-test_security_key(void **state)
+authenticator_sign(
+    const struct nacre_key *inner, const char *name, uint8_t flags, struct nacre_buffer *signature)
 {
-	struct nacre_key *inner = private_read("ed25519", ""), *key = NULL;
-	struct nacre_buffer blob = {0}, plain = {0}, text = {0}, raw = {0}, signature = {0};
-	struct nacre_signature_details details;
-	struct nacre_span data = nacre_span_of("data"), span;
+	struct nacre_buffer text = {0}, raw = {0};
+	char copy[sizeof security_key_hashes], *line = copy;
 	struct nacre_reader reader;
-	/* SHA-256 of "ssh:" and of "data". */
-	static const char hashes[] =
-	    "e30610e8a162115960fe1ec223e6529c9f4b6e80200dcb5e5c321c8af1e2b1bf "
-	    "3a6eb0790f39ac87c94f3856b2dd2c5d110e6811602261a9a923d3bb23adc8b7";
-	char copy[sizeof hashes];
-	char *line = copy;
 	uint8_t bytes[64];
 
-	(void)state;
-	memcpy(copy, hashes, sizeof copy);
+	memcpy(copy, security_key_hashes, sizeof copy);
+	nacre_put_span(&text, field_next(&line, bytes));
+	nacre_put_byte(&text, flags);
+	nacre_put_u32(&text, 7);
+	nacre_put_span(&text, field_next(&line, bytes));
+	assert_int_equal(nacre_key_sign(inner, NULL, nacre_buffer_span(&text), &raw), 0);
+	reader = nacre_reader_of(nacre_buffer_span(&raw));
+	nacre_get_string(&reader);
+	nacre_buffer_clear(signature);
+	nacre_put_cstring(signature, name);
+	nacre_put_string_span(signature, nacre_get_string(&reader));
+	nacre_put_byte(signature, flags);
+	nacre_put_u32(signature, 7);
+	nacre_buffer_free(&text);
+	nacre_buffer_free(&raw);
+}
+
+/* "strings" is how many stand behind the name in the ordinary key. */
+static struct nacre_key *
+security_key_make(const struct nacre_key *inner, const char *name, unsigned strings)
+{
+	struct nacre_buffer blob = {0}, plain = {0};
+	struct nacre_key *key = NULL;
+	struct nacre_reader reader;
+
 	nacre_key_put_blob(inner, true, &plain);
 	reader = nacre_reader_of(nacre_buffer_span(&plain));
 	nacre_get_string(&reader);
-	nacre_put_cstring(&blob, "sk-ssh-ed25519@openssh.com");
-	nacre_put_string_span(&blob, nacre_get_string(&reader));
+	nacre_put_cstring(&blob, name);
+	while (strings-- > 0)
+		nacre_put_string_span(&blob, nacre_get_string(&reader));
 	nacre_put_cstring(&blob, "ssh:");
 	assert_int_equal(nacre_key_from_blob(nacre_buffer_span(&blob), &key), 0);
+	nacre_buffer_free(&blob);
+	nacre_buffer_free(&plain);
+	return key;
+}
+
+static void
+check_security_key(const char *inner_name, const char *name, unsigned strings, const char *label)
+{
+	struct nacre_key *inner = private_read(inner_name, "");
+	struct nacre_key *key = security_key_make(inner, name, strings);
+	struct nacre_span data = nacre_span_of("data"), span;
+	struct nacre_signature_details details;
+	struct nacre_buffer signature = {0};
+
 	assert_true(nacre_span_equals(nacre_key_application(key), "ssh:"));
-	assert_string_equal(nacre_key_type_label(key), "ED25519-SK");
-	for (unsigned flags = 0; flags <= 5; flags += 5) {
-		nacre_buffer_clear(&text);
-		nacre_buffer_clear(&raw);
-		nacre_buffer_clear(&signature);
-		memcpy(copy, hashes, sizeof copy);
-		line = copy;
-		nacre_put_span(&text, field_next(&line, bytes));
-		nacre_put_byte(&text, (uint8_t)flags);
-		nacre_put_u32(&text, 7);
-		nacre_put_span(&text, field_next(&line, bytes));
-		nacre_key_sign(inner, NULL, nacre_buffer_span(&text), &raw);
-		reader = nacre_reader_of(nacre_buffer_span(&raw));
-		nacre_get_string(&reader);
-		nacre_put_cstring(&signature, "sk-ssh-ed25519@openssh.com");
-		nacre_put_string_span(&signature, nacre_get_string(&reader));
-		nacre_put_byte(&signature, (uint8_t)flags);
-		nacre_put_u32(&signature, 7);
+	assert_string_equal(nacre_key_type_label(key), label);
+	for (uint8_t flags = 0; flags <= 5; flags += 5) {
+		authenticator_sign(inner, name, flags, &signature);
 		span = nacre_buffer_span(&signature);
 		assert_int_equal(nacre_key_verify_details(key, NULL, span, data, &details), 0);
 		assert_int_equal(details.flags, flags);
 		assert_int_equal(details.counter, 7);
+		/* Without a touch it does not count. */
 		assert_int_equal(nacre_key_verify(key, NULL, span, data),
 		    flags == 0 ? NACRE_ERROR_SIGNATURE : 0);
 		signature.data[signature.end - 1] ^= 1;
@@ -718,11 +740,15 @@ test_security_key(void **state)
 	}
 	nacre_key_free(inner);
 	nacre_key_free(key);
-	nacre_buffer_free(&blob);
-	nacre_buffer_free(&plain);
-	nacre_buffer_free(&text);
-	nacre_buffer_free(&raw);
 	nacre_buffer_free(&signature);
+}
+
+static void
+test_security_keys(void **state)
+{
+	(void)state;
+	check_security_key("ed25519", "sk-ssh-ed25519@openssh.com", 1, "ED25519-SK");
+	check_security_key("ecdsa256", "sk-ecdsa-sha2-nistp256@openssh.com", 2, "ECDSA-SK");
 }
 
 static void
@@ -775,7 +801,7 @@ main(void)
 	    cmocka_unit_test(test_certificate_with_private_key),
 	    cmocka_unit_test(test_damaged_certificate),
 	    cmocka_unit_test(test_wycheproof),
-	    cmocka_unit_test(test_security_key),
+	    cmocka_unit_test(test_security_keys),
 	    cmocka_unit_test(test_unsafe_mode),
 	};
 
