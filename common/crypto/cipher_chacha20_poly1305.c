@@ -2,9 +2,11 @@
  * chacha20-poly1305@openssh.com, as OpenSSH's PROTOCOL.chacha20poly1305 describes it: two keys, the
  * packet length encrypted with the second one, the sequence number as a 64-bit nonce.
  *
- * libsodium needs nothing to be loaded and serves the start of every connection; a connection that
- * moves much data changes to OpenSSL's code, which is several times faster.
+ * Our own vector code does it where the processor has the instructions. Elsewhere libsodium, which
+ * needs nothing to be loaded, serves the start of every connection; a connection that moves much
+ * data changes to OpenSSL's code, which is several times faster.
  */
+#include <crypto/chacha_vector.h>
 #include <crypto/cipher_functions.h>
 #include <crypto/random.h>
 
@@ -14,14 +16,15 @@
 /* Loading the backend takes as long as libsodium takes for about this much. */
 #define SWITCH_BYTES ((uint64_t)4 * 1024 * 1024)
 /* A packet up to this size is encrypted in one run with the block that gives Poly1305's key. */
-#define SMALL_BYTES 448
-#define BLOCK_BYTES 64
+#define SMALL_BYTES  448
+#define BLOCK_BYTES  64
+#define STREAM_BYTES (BLOCK_BYTES + SMALL_BYTES)
 
 static int
 chacha_start(struct cipher *cipher)
 {
-	(void)cipher;
 	sodium_ready();
+	cipher->vector = chacha_vector_available();
 	return 0;
 }
 
@@ -32,7 +35,7 @@ chacha_account(struct cipher *cipher, size_t length)
 	const struct backend *backend;
 
 	cipher->processed += length;
-	if (cipher->processed < SWITCH_BYTES || cipher->settled)
+	if (cipher->processed < SWITCH_BYTES || cipher->settled || cipher->vector)
 		return;
 	cipher->settled = true;
 	if ((backend = backend_get()) == NULL)
@@ -51,6 +54,17 @@ nonce_of(uint32_t sequence, uint8_t nonce[8])
 	nonce[7] = (uint8_t)sequence;
 }
 
+/* XORs the key stream from block "counter" on into a few bytes. */
+static void
+short_xor(const struct cipher *cipher, const uint8_t *key, const uint8_t nonce[8], uint64_t counter,
+    uint8_t *data, size_t length)
+{
+	if (cipher->vector)
+		chacha_vector_xor(key, nonce, counter, data, length);
+	else
+		crypto_stream_chacha20_xor_ic(data, data, length, nonce, counter, key);
+}
+
 /* The packet length: the second key, block 0. */
 static void
 length_xor(struct cipher *cipher, uint32_t sequence, uint8_t bytes[4])
@@ -58,7 +72,7 @@ length_xor(struct cipher *cipher, uint32_t sequence, uint8_t bytes[4])
 	uint8_t nonce[8];
 
 	nonce_of(sequence, nonce);
-	crypto_stream_chacha20_xor(bytes, bytes, 4, nonce, cipher->key + 32);
+	short_xor(cipher, cipher->key + 32, nonce, 0, bytes, 4);
 }
 
 static int
@@ -67,7 +81,7 @@ payload_xor(struct cipher *cipher, const uint8_t nonce[8], uint8_t *data, size_t
 	if (cipher->backend != NULL)
 		return cipher->backend->ciphers->chacha20_xor(
 		    cipher->context, nonce, 1, data, length);
-	crypto_stream_chacha20_xor_ic(data, data, length, nonce, 1, cipher->key);
+	short_xor(cipher, cipher->key, nonce, 1, data, length);
 	return 0;
 }
 
@@ -77,64 +91,76 @@ tag_compute(struct cipher *cipher, const uint8_t key[32], const uint8_t *data, s
 {
 	if (cipher->backend != NULL)
 		return cipher->backend->ciphers->poly1305(cipher->context, key, data, length, tag);
-	crypto_onetimeauth_poly1305(tag, data, length, key);
+	if (cipher->vector)
+		poly1305_vector(key, data, length, tag);
+	else
+		crypto_onetimeauth_poly1305(tag, data, length, key);
 	return 0;
 }
 
-/* One run over the block of Poly1305's key and the payload behind it. */
-static void
-small_seal(
-    struct cipher *cipher, const uint8_t nonce[8], uint8_t *data, size_t length, size_t clear)
+/*
+ * The key stream that a packet begins with: the block that gives Poly1305's key and, for a small
+ * packet, all that its payload needs, in one run. Returns how much of it is for the payload.
+ */
+static size_t
+stream_begin(
+    struct cipher *cipher, const uint8_t nonce[8], uint8_t stream[STREAM_BYTES], size_t payload)
 {
-	uint8_t run[BLOCK_BYTES + SMALL_BYTES] = {0};
-	size_t payload = length - clear;
+	size_t length = payload <= SMALL_BYTES ? payload : 0;
 
-	memcpy(run + BLOCK_BYTES, data + clear, payload);
-	crypto_stream_chacha20_xor(run, run, BLOCK_BYTES + payload, nonce, cipher->key);
-	memcpy(data + clear, run + BLOCK_BYTES, payload);
-	crypto_onetimeauth_poly1305(data + length, data, length, run);
-	sodium_memzero(run, BLOCK_BYTES);
+	memset(stream, 0, BLOCK_BYTES + length);
+	short_xor(cipher, cipher->key, nonce, 0, stream, BLOCK_BYTES + length);
+	return length;
+}
+
+static int
+payload_crypt(struct cipher *cipher, const uint8_t nonce[8], const uint8_t *stream, size_t made,
+    uint8_t *data, size_t length)
+{
+	if (made < length)
+		return payload_xor(cipher, nonce, data, length);
+	for (size_t i = 0; i < length; i++)
+		data[i] ^= stream[BLOCK_BYTES + i];
+	return 0;
 }
 
 static int
 chacha_seal(struct cipher *cipher, uint32_t sequence, uint8_t *data, size_t length, size_t clear)
 {
-	uint8_t nonce[8], key[32];
+	uint8_t nonce[8], stream[STREAM_BYTES];
+	size_t payload = length - clear, made;
 	int result;
 
 	nonce_of(sequence, nonce);
+	chacha_account(cipher, length);
 	if (clear > 0)
 		length_xor(cipher, sequence, data);
-	if (length - clear <= SMALL_BYTES) {
-		small_seal(cipher, nonce, data, length, clear);
-		return 0;
-	}
-	chacha_account(cipher, length);
-	crypto_stream_chacha20(key, sizeof key, nonce, cipher->key);
-	if ((result = payload_xor(cipher, nonce, data + clear, length - clear)) == 0)
-		result = tag_compute(cipher, key, data, length, data + length);
-	sodium_memzero(key, sizeof key);
+	made = stream_begin(cipher, nonce, stream, payload);
+	if ((result = payload_crypt(cipher, nonce, stream, made, data + clear, payload)) == 0)
+		result = tag_compute(cipher, stream, data, length, data + length);
+	sodium_memzero(stream, BLOCK_BYTES + made);
 	return result;
 }
 
 static int
 chacha_open(struct cipher *cipher, uint32_t sequence, uint8_t *data, size_t length, size_t clear)
 {
-	uint8_t nonce[8], key[32], tag[CIPHER_TAG_MAX];
+	uint8_t nonce[8], stream[STREAM_BYTES], tag[CIPHER_TAG_MAX];
+	size_t payload = length - clear, made;
 	int result;
 
 	nonce_of(sequence, nonce);
 	chacha_account(cipher, length);
-	crypto_stream_chacha20(key, sizeof key, nonce, cipher->key);
-	result = tag_compute(cipher, key, data, length, tag);
-	sodium_memzero(key, sizeof key);
-	if (result != 0)
-		return result;
-	if (sodium_memcmp(tag, data + length, sizeof tag) != 0)
-		return NACRE_ERROR_INTEGRITY;
-	if (clear > 0)
+	made = stream_begin(cipher, nonce, stream, payload);
+	result = tag_compute(cipher, stream, data, length, tag);
+	if (result == 0 && sodium_memcmp(tag, data + length, sizeof tag) != 0)
+		result = NACRE_ERROR_INTEGRITY;
+	if (result == 0 && clear > 0)
 		length_xor(cipher, sequence, data);
-	return payload_xor(cipher, nonce, data + clear, length - clear);
+	if (result == 0)
+		result = payload_crypt(cipher, nonce, stream, made, data + clear, payload);
+	sodium_memzero(stream, BLOCK_BYTES + made);
+	return result;
 }
 
 const struct cipher_functions cipher_chacha20_poly1305 = {

@@ -17,6 +17,7 @@ struct cipher {
 	struct backend_cipher *context;
 	struct aes_gcm *gcm; /* AES-GCM without the backend */
 	bool encrypt;
+	bool vector;        /* chacha20-poly1305: our own code serves it */
 	bool settled;       /* chacha20-poly1305: whether the backend takes over is decided */
 	uint64_t processed; /* bytes, until the backend takes over */
 	uint8_t key[CIPHER_KEY_MAX];
