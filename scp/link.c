@@ -591,8 +591,10 @@ link_write(struct link *link, const void *bytes, size_t length)
 				if (room != NULL)
 					nacre_channel_commit(link->session, link->channel, 0);
 			}
-			if (room == NULL)
+			if (room == NULL) {
+				link_flush(link);
 				wait_alone(link, link->session != NULL);
+			}
 			continue;
 		}
 		if (room_length > length)
@@ -631,6 +633,21 @@ close_child(struct link *link)
 	link->status = WIFEXITED(status) ? WEXITSTATUS(status) : 255;
 }
 
+/* The status of a command comes when it has ended, after all that it still says. */
+static void
+await_status(struct link *link)
+{
+	struct nacre_span data;
+
+	while (!link->broken) {
+		while (link_data(link, &data))
+			link_consumed(link, data.length);
+		link_flush(link);
+		if (!link->broken)
+			wait_alone(link, true);
+	}
+}
+
 int
 link_close(struct link *link)
 {
@@ -641,6 +658,8 @@ link_close(struct link *link)
 	if (link->child > 0)
 		close_child(link);
 	if (link->client != NULL) {
+		if (link->opened && link->command != NULL)
+			await_status(link);
 		link_flush(link);
 		nacre_client_close(link->client);
 	}
