@@ -15,31 +15,6 @@
 
 #define EXIT_OWN_ERROR 255
 
-/* Keywords that mean something for the session, are understood, and cannot be done yet. */
-static const char *
-unsupported_keyword(const struct nacre_ssh_config *config)
-{
-	const struct {
-		bool wanted;
-		const char *keyword;
-	} table[] = {
-	    {config->local_forward.count > 0 && !config->clear_all_forwardings,
-		"LocalForward or DynamicForward"},
-	    {config->remote_forward.count > 0 && !config->clear_all_forwardings, "RemoteForward"},
-	    {config->tunnel != NACRE_TUNNEL_NO, "Tunnel"},
-	    {config->canonicalize_hostname != NACRE_NO, "CanonicalizeHostname"},
-	    {config->known_hosts_command != NULL, "KnownHostsCommand"},
-	    {config->revoked_host_keys != NULL, "RevokedHostKeys"},
-	    {config->proxy_use_fdpass, "ProxyUseFdpass"},
-	    {config->permit_local_command && config->local_command != NULL, "LocalCommand"},
-	};
-
-	for (size_t i = 0; i < sizeof table / sizeof *table; i++)
-		if (table[i].wanted)
-			return table[i].keyword;
-	return NULL;
-}
-
 static void
 print_span(FILE *file, struct nacre_span text)
 {
@@ -157,12 +132,6 @@ static void
 check_plan(const struct session_plan *plan)
 {
 	const struct nacre_ssh_config *const config = plan->config;
-	const char *const keyword = unsupported_keyword(config);
-
-	if (keyword != NULL)
-		nacre_fatal("%s is not supported yet by this version of Nacre; "
-			    "remove it, or use OpenSSH's ssh for this host",
-		    keyword);
 	if (config->fork_after_authentication && plan->command == NULL &&
 	    config->session_type != NACRE_SESSION_NONE)
 		nacre_fatal("Cannot fork into background without a command to execute.");
@@ -181,6 +150,22 @@ use_null_input(void)
 		dup2(fd, STDIN_FILENO);
 		close(fd);
 	}
+}
+
+/* LocalCommand runs, and ends, before the session starts. */
+static void
+run_local_command(struct nacre_ssh_config *config)
+{
+	if (!config->permit_local_command || config->local_command == NULL)
+		return;
+	char *const command =
+	    nacre_ssh_config_expand(config, "LocalCommand", config->local_command, NULL, 0);
+	if (command == NULL)
+		nacre_fatal("LocalCommand: %s", config->local_command);
+	nacre_log(NACRE_LOG_DEBUG1, "Executing local command: %s", command);
+	if (system(command) != 0)
+		nacre_log(NACRE_LOG_DEBUG1, "Local command failed: %s", command);
+	free(command);
 }
 
 /* -f: the caller gets its shell back; the session goes on without a terminal of its own. */
@@ -239,6 +224,7 @@ main(int argc, char **argv)
 		use_null_input();
 	if (nacre_client_open(&options, &client) != 0)
 		return EXIT_OWN_ERROR;
+	run_local_command(line.config);
 	if (line.config->fork_after_authentication)
 		go_to_background(client);
 	const int status = session_run(client, &plan);

@@ -98,8 +98,14 @@ has_proxy(const struct nacre_client *client)
 static int
 establish(struct nacre_client *client)
 {
+	int error = nacre_ssh_config_check(client->config);
+
+	if (error != 0) {
+		log_lines(NACRE_LOG_FATAL, nacre_buffer_span(&client->config->error));
+		return error;
+	}
 	connect_deadline(client);
-	int error = has_proxy(client) ? proxy_start(client) : connect_start(client);
+	error = has_proxy(client) ? proxy_start(client) : connect_start(client);
 
 	if (error == 0)
 		error = host_key_load_known(client);
@@ -126,25 +132,6 @@ log_guess(const struct nacre_client *client)
 	    !agreed.guess_sent   ? "not sent"
 	    : agreed.guess_right ? "right"
 				 : "wrong");
-}
-
-/* A banner is for the person: lines stay lines, other control characters are shown. */
-static void
-show_banner(struct nacre_span text)
-{
-	if (nacre_log_level_get() < NACRE_LOG_INFO)
-		return;
-	while (text.length > 0) {
-		const uint8_t *const end = memchr(text.data, '\n', text.length);
-		size_t length = end != NULL ? (size_t)(end - text.data) : text.length;
-		const size_t step = end != NULL ? length + 1 : length;
-
-		if (length > 0 && text.data[length - 1] == '\r')
-			length--;
-		nacre_log(NACRE_LOG_INFO, "%.*s", (int)length, (const char *)text.data);
-		text.data += step;
-		text.length -= step;
-	}
 }
 
 /* What tells the person why the connection ended, in the words of ssh(1). */
@@ -227,7 +214,7 @@ static bool
 on_banner(struct nacre_client *client, const struct nacre_event *event)
 {
 	(void)client;
-	show_banner(event->u.text);
+	log_lines(NACRE_LOG_INFO, event->u.text);
 	return true;
 }
 

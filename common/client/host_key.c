@@ -16,12 +16,6 @@
 
 #define FRAME "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@"
 
-static void
-log_config_error(const struct nacre_client *client)
-{
-	nacre_log(NACRE_LOG_ERROR, "%.*s", TEXT(&client->config->error));
-}
-
 /* Adds the lines of the files of one keyword. */
 static int
 load_files(struct nacre_client *client, const char *keyword, const struct nacre_words *files,
@@ -32,7 +26,7 @@ load_files(struct nacre_client *client, const char *keyword, const struct nacre_
 		    nacre_ssh_config_expand(client->config, keyword, files->words[i], NULL, 0);
 
 		if (path == NULL) {
-			log_config_error(client);
+			log_lines(NACRE_LOG_ERROR, nacre_buffer_span(&client->config->error));
 			return NACRE_ERROR_FORMAT;
 		}
 		const int error = nacre_known_hosts_load(client->known, path, name, address);
@@ -129,16 +123,7 @@ log_picture(const struct nacre_client *client, const struct candidate *candidate
 		(enum nacre_fingerprint_hash)client->config->fingerprint_hash, &picture) == 0) {
 		nacre_log(
 		    NACRE_LOG_INFO, "Host key fingerprint is %.*s", TEXT(&candidate->fingerprint));
-		struct nacre_span text = nacre_buffer_span(&picture);
-		while (text.length > 0) {
-			const uint8_t *const end = memchr(text.data, '\n', text.length);
-			const size_t length = end != NULL ? (size_t)(end - text.data) : text.length;
-			const size_t step = end != NULL ? length + 1 : length;
-
-			nacre_log(NACRE_LOG_INFO, "%.*s", (int)length, (const char *)text.data);
-			text.data += step;
-			text.length -= step;
-		}
+		log_lines(NACRE_LOG_INFO, nacre_buffer_span(&picture));
 	}
 	nacre_buffer_free(&picture);
 }

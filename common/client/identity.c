@@ -120,7 +120,7 @@ load_files(struct nacre_client *client, struct identities *files)
 		    config, "IdentityFile", config->identity_file.words[i], NULL, 0);
 
 		if (path == NULL)
-			nacre_log(NACRE_LOG_ERROR, "%.*s", TEXT(&config->error));
+			log_lines(NACRE_LOG_ERROR, nacre_buffer_span(&config->error));
 		else if (strcmp(path, "none") != 0)
 			add_file_and_certificate(files, path, configured);
 		free(path);
@@ -306,16 +306,7 @@ warn_unprotected(const char *path, unsigned mode)
 	struct nacre_buffer text = {0};
 
 	nacre_key_put_unprotected(path, mode, &text);
-	struct nacre_span left = nacre_buffer_span(&text);
-	while (left.length > 0) {
-		const uint8_t *const end = memchr(left.data, '\n', left.length);
-		const size_t length = end != NULL ? (size_t)(end - left.data) : left.length;
-		const size_t step = end != NULL ? length + 1 : length;
-
-		nacre_log(NACRE_LOG_ERROR, "%.*s", (int)length, (const char *)left.data);
-		left.data += step;
-		left.length -= step;
-	}
+	log_lines(NACRE_LOG_ERROR, nacre_buffer_span(&text));
 	nacre_buffer_free(&text);
 	nacre_log(NACRE_LOG_INFO, "hint: chmod 600 %s", path);
 }

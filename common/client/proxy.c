@@ -61,8 +61,7 @@ start_command(struct nacre_client *client)
 		nacre_log(NACRE_LOG_DEBUG1, "Executing proxy command: exec %s", expanded);
 		error = command.failed ? NACRE_ERROR_MEMORY : start(client, arguments);
 	} else {
-		nacre_log(NACRE_LOG_ERROR, "%.*s", (int)nacre_buffer_length(&config->error),
-		    (const char *)nacre_buffer_span(&config->error).data);
+		log_lines(NACRE_LOG_ERROR, nacre_buffer_span(&config->error));
 	}
 	nacre_buffer_free(&command);
 	free(expanded);

@@ -90,7 +90,7 @@ const struct keyword ssh_keywords[] = {
 {"Tunnel",				&value_choice,		AT(tunnel),			0, choices_ssh_tunnel, 0,		"no",			""},
 {"VerifyHostKeyDNS",			&value_choice,		AT(verify_host_key_dns),	0, choices_yes_no_ask, 0,		"no",			""},
 {"VisualHostKey",			&value_boolean,		AT(visual_host_key),		0, NULL, 0,				"no",			IN_EFFECT},
-{"UpdateHostKeys",			&value_choice,		AT(update_host_keys),		0, choices_yes_no_ask, 0,		"yes",			"no,false,ask"},
+{"UpdateHostKeys",			&value_choice,		AT(update_host_keys),		0, choices_yes_no_ask, 0,		"yes",			IN_EFFECT},
 {"EnableEscapeCommandline",		&value_boolean,		AT(enable_escape_commandline),	0, NULL, 0,				"no",			IN_EFFECT},
 {"CanonicalizeMaxDots",			&value_integer,		AT(canonicalize_max_dots),	0, NULL, 0,				"1",			IN_EFFECT},
 {"ConnectionAttempts",			&value_attempts,	AT(connection_attempts),	0, NULL, 0,				"1",			IN_EFFECT},
