@@ -110,6 +110,13 @@ set_xor(const struct set *set, uint8_t *data, size_t length)
 	vector_xor(data, length, 3, _mm512_shuffle_i32x4(ab_high, cd_high, 0xdd));
 }
 
+/* The counters of the set "index" behind the first. */
+INLINE __m512i
+counters_after(const struct set *start, size_t index)
+{
+	return _mm512_add_epi64(start->d, _mm512_maskz_set1_epi64(0x55, 4 * (long long)index));
+}
+
 /* "count" sets of four blocks, from the state whose counters are those of the first. */
 INLINE void
 sets_xor(const struct set *start, size_t count, uint8_t *data, size_t length)
@@ -119,20 +126,16 @@ sets_xor(const struct set *start, size_t count, uint8_t *data, size_t length)
 #pragma GCC unroll 4
 	for (size_t i = 0; i < count; i++) {
 		sets[i] = *start;
-		sets[i].d =
-		    _mm512_add_epi64(start->d, _mm512_maskz_set1_epi64(0x55, (long long)(4 * i)));
+		sets[i].d = counters_after(start, i);
 	}
 	for (size_t i = 0; i < 10; i++)
 		double_round(sets, count);
 #pragma GCC unroll 4
 	for (size_t i = 0; i < count; i++) {
-		__m512i d =
-		    _mm512_add_epi64(start->d, _mm512_maskz_set1_epi64(0x55, (long long)(4 * i)));
-
 		sets[i].a = _mm512_add_epi32(sets[i].a, start->a);
 		sets[i].b = _mm512_add_epi32(sets[i].b, start->b);
 		sets[i].c = _mm512_add_epi32(sets[i].c, start->c);
-		sets[i].d = _mm512_add_epi32(sets[i].d, d);
+		sets[i].d = _mm512_add_epi32(sets[i].d, counters_after(start, i));
 		if (length > i * SET_BYTES)
 			set_xor(&sets[i], data + i * SET_BYTES, length - i * SET_BYTES);
 	}
@@ -153,8 +156,7 @@ chacha_vector_xor(
 	start.d = _mm512_add_epi64(start.d, _mm512_set_epi64(0, 3, 0, 2, 0, 1, 0, 0));
 	for (; length > SET_BYTES; data += SETS_MAX * SET_BYTES) {
 		sets_xor(&start, SETS_MAX, data, length);
-		start.d = _mm512_add_epi64(
-		    start.d, _mm512_maskz_set1_epi64(0x55, (long long)(4 * SETS_MAX)));
+		start.d = counters_after(&start, SETS_MAX);
 		if (length <= SETS_MAX * SET_BYTES)
 			return;
 		length -= SETS_MAX * SET_BYTES;
