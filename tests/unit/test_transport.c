@@ -427,6 +427,56 @@ rekeys_by_packets(void **state)
 	pair_free(&pair);
 }
 
+/* The answer to our KEXINIT and value comes with the peer's NEWKEYS: data waits one round trip. */
+static void
+rekeying_takes_one_round_trip(void **state)
+{
+	struct pair pair;
+	size_t room = 100;
+
+	(void)state;
+	for (int server = 0; server < 2; server++) {
+		struct pair_side *side;
+
+		pair_init(&pair);
+		side = server ? &pair.server : &pair.client;
+		pair.client_options.host_key_algorithms = "ssh-ed25519";
+		pair_start(&pair);
+		pair_login(&pair);
+		pair.flights = 0;
+		assert_int_equal(nacre_session_rekey(side->session), 0);
+		assert_null(
+		    nacre_channel_room(side->session, side->channel, NACRE_STREAM_DATA, &room));
+		pair_run(&pair);
+		assert_int_equal(pair.client.keys_exchanged, 2);
+		assert_int_equal(pair.flights, 2);
+		pair_free(&pair);
+	}
+}
+
+static void
+decompression_is_bounded(void **state)
+{
+	struct packet_side in = {0}, out = {0};
+	struct nacre_buffer plain = {0}, packed = {0}, unpacked = {0};
+	uint8_t *zeros = nacre_buffer_room(&plain, 1 << 20);
+
+	(void)state;
+	assert_non_null(zeros);
+	memset(zeros, 0, 1 << 20);
+	nacre_buffer_added(&plain, 1 << 20);
+	assert_int_equal(compression_deflate(&out, nacre_buffer_span(&plain), &packed), 0);
+	assert_true(nacre_buffer_length(&packed) < 10000);
+	assert_int_equal(
+	    compression_inflate(&in, nacre_buffer_span(&packed), &unpacked), NACRE_ERROR_MEMORY);
+	assert_true(unpacked.capacity < 1 << 20);
+	packet_side_free(&in);
+	packet_side_free(&out);
+	nacre_buffer_free(&plain);
+	nacre_buffer_free(&packed);
+	nacre_buffer_free(&unpacked);
+}
+
 static void
 idle_session_needs_little_memory(void **state)
 {
@@ -561,6 +611,8 @@ main(void)
 	    cmocka_unit_test(extensions_arrive),
 	    cmocka_unit_test(peer_that_never_reads_is_given_up),
 	    cmocka_unit_test(rekeys_by_packets),
+	    cmocka_unit_test(rekeying_takes_one_round_trip),
+	    cmocka_unit_test(decompression_is_bounded),
 	    cmocka_unit_test(idle_session_needs_little_memory),
 	    cmocka_unit_test(lists_are_edited),
 	    cmocka_unit_test(moduli_are_chosen),
