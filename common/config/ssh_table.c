@@ -91,7 +91,7 @@ const struct keyword ssh_keywords[] = {
 {"VerifyHostKeyDNS",			&value_choice,		AT(verify_host_key_dns),	0, choices_yes_no_ask, 0,		"no",			""},
 {"VisualHostKey",			&value_boolean,		AT(visual_host_key),		0, NULL, 0,				"no",			IN_EFFECT},
 {"UpdateHostKeys",			&value_choice,		AT(update_host_keys),		0, choices_yes_no_ask, 0,		"yes",			IN_EFFECT},
-{"EnableEscapeCommandline",		&value_boolean,		AT(enable_escape_commandline),	0, NULL, 0,				"no",			IN_EFFECT},
+{"EnableEscapeCommandline",		&value_boolean,		AT(enable_escape_commandline),	0, NULL, 0,				"no",			""},
 {"CanonicalizeMaxDots",			&value_integer,		AT(canonicalize_max_dots),	0, NULL, 0,				"1",			IN_EFFECT},
 {"ConnectionAttempts",			&value_attempts,	AT(connection_attempts),	0, NULL, 0,				"1",			IN_EFFECT},
 {"ForwardX11Timeout",			&value_time,		AT(forward_x11_timeout),	0, NULL, 0,				"20m",			IN_EFFECT},
