@@ -98,7 +98,7 @@ keygen_comment(const struct keygen *keygen)
 	    keygen_load_private(keygen, path, "Enter passphrase: ", failure, &passphrase, &old);
 	int error = 0;
 
-	if (old != NULL && *old != '\0')
+	if (old != NULL)
 		printf("Old comment: %s\n", old);
 	else
 		puts("No existing comment");

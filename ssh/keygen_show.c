@@ -106,19 +106,28 @@ lines_show(const struct keygen *keygen, struct nacre_span text)
 	return any;
 }
 
-/* A private key file, by the public key beside or in it. */
+/* A private key file, by the public key beside or in it, or by itself when it is not encrypted. */
 static bool
-private_show(const struct keygen *keygen, const char *path)
+private_show(const struct keygen *keygen, const char *path, struct nacre_span content)
 {
 	struct nacre_key *key;
 	char *comment = NULL;
 
-	if (nacre_key_load_public(path, &key, &comment) != 0)
+	if (nacre_key_load_public(path, &key, &comment) != 0 &&
+	    nacre_key_parse_private(content, (struct nacre_span){NULL, 0}, &key, &comment) != 0)
 		return false;
 	key_show(keygen, key, nacre_span_of(comment != NULL ? comment : ""));
 	nacre_key_free(key);
 	free(comment);
 	return true;
+}
+
+static bool
+looks_private(struct nacre_span content)
+{
+	struct nacre_span first = line_next(&content);
+
+	return first.length > 5 && memcmp(first.data, "-----", 5) == 0;
 }
 
 int
@@ -127,6 +136,7 @@ keygen_fingerprint(const struct keygen *keygen)
 	char *path = keygen_ask_file(keygen, "Enter file in which the key is", "ed25519");
 	bool from_stdin = strcmp(path, "-") == 0;
 	struct nacre_buffer content = {0};
+	struct nacre_span text;
 	int error;
 
 	error = nacre_key_read_file(from_stdin ? "/dev/stdin" : path, FILE_MAX, &content);
@@ -134,9 +144,10 @@ keygen_fingerprint(const struct keygen *keygen)
 		nacre_fatal("ssh-keygen: %s: %s", path, strerror(errno));
 	if (error != 0)
 		nacre_fatal("ssh-keygen: %s: %s", path, nacre_error_string(error));
-	if (!lines_show(keygen, nacre_buffer_span(&content)) &&
-	    (from_stdin || !private_show(keygen, path)))
-		nacre_fatal("%s is not a public key file.", from_stdin ? "(stdin)" : path);
+	text = nacre_buffer_span(&content);
+	if (!lines_show(keygen, text) && (from_stdin || !private_show(keygen, path, text)))
+		nacre_fatal("%s is not a %skey file.", from_stdin ? "(stdin)" : path,
+		    looks_private(text) ? "" : "public ");
 	nacre_buffer_free(&content);
 	free(path);
 	return EXIT_SUCCESS;

@@ -104,6 +104,25 @@ def test_shows_and_converts_alike(tmp_path, kind, bits):
 
 
 @needs_theirs
+def test_private_files_without_public_ones(tmp_path):
+    for name, passphrase in (('plain', ''), ('locked', 'secret')):
+        for kind in ('rsa', 'ecdsa'):
+            make(THEIRS, tmp_path, f'{name}_{kind}', kind, None, '-N', passphrase, '-m', 'PEM')
+            (tmp_path / f'{name}_{kind}.pub').unlink()
+            for words in (('-l',), ('-e', '-P', 'secret'), ('-y', '-P', 'secret')):
+                words += ('-f', f'{name}_{kind}')
+                assert outcome(OURS, *words, cwd=tmp_path) == outcome(THEIRS, *words, cwd=tmp_path), words
+    results = []
+    for program in (OURS, THEIRS):
+        shutil.copy(tmp_path / 'plain_ecdsa', tmp_path / 'changed')
+        results.append([outcome(program, '-p', '-f', 'changed', '-N', 'secret', cwd=tmp_path)])
+        for comment in ('one', 'two'):
+            words = ('-c', '-f', 'changed', '-P', 'secret', '-C', comment)
+            results[-1].append(outcome(program, *words, cwd=tmp_path))
+    assert results[0] == results[1]
+
+
+@needs_theirs
 def test_fingerprints_of_many_lines(tmp_path):
     make(THEIRS, tmp_path, 'a', 'ed25519', None, '-N', '')
     make(THEIRS, tmp_path, 'b', 'ecdsa', None, '-N', '')
