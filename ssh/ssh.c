@@ -198,7 +198,7 @@ open_standard_descriptors(void)
 int
 main(int argc, char **argv)
 {
-	struct command_line line = {0};
+	static struct command_line line; /* lives as long as the process */
 	struct nacre_client *client;
 
 	open_standard_descriptors();

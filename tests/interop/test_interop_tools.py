@@ -1,5 +1,4 @@
 """Tools that sit on SSH: curl (libssh2), git, rsync, tar, and ssh-audit's opinion."""
-import json
 import os
 
 import pytest
@@ -106,8 +105,10 @@ def test_ssh_audit_finds_nothing(servers):
     """With the server's defaults there is neither a failure nor a warning."""
     need('ssh-audit')
     server = servers.sshd(nacre('sshd'), key_types=['ed25519', 'rsa'])
-    report = json.loads(run(['ssh-audit', '-j', '-p', str(server.port), '127.0.0.1']).stdout)
-    for group in ('kex', 'key', 'enc', 'mac'):
-        for entry in report[group]:
-            notes = entry.get('notes', {})
-            assert not notes.get('fail') and not notes.get('warn'), entry
+    report = run(['ssh-audit', '-n', '-l', 'warn', '-p', str(server.port), '127.0.0.1']).stdout.decode()
+    assert '(gen) banner' in report or '# ' in report, report
+    # What is newer than the tool is no finding.
+    findings = [line for line in report.splitlines()
+                if ('[warn]' in line or '[fail]' in line) and 'unknown algorithm' not in line
+                and 'experimental algorithm' not in line]
+    assert findings == []
