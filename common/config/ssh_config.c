@@ -425,15 +425,21 @@ expand_keep(struct nacre_ssh_config *config, const struct keyword *keyword, cons
 	return kept;
 }
 
+/* Into an array of its own: the old one is kept for reading on. */
 static int
 words_expand(
     struct nacre_ssh_config *config, const struct keyword *keyword, struct nacre_words *words)
 {
+	struct nacre_words expanded = {0};
+
 	for (size_t i = 0; i < words->count; i++) {
-		words->words[i] = expand_keep(config, keyword, words->words[i]);
-		if (words->words[i] == NULL)
+		char *word = expand_keep(config, keyword, words->words[i]);
+
+		if (word == NULL)
 			return NACRE_ERROR_FORMAT;
+		arena_add_word(&config->internal->arena, &expanded, word);
 	}
+	*words = expanded;
 	return 0;
 }
 
@@ -465,30 +471,43 @@ values_expand(struct nacre_ssh_config *config)
 }
 
 static int
-endpoints_expand(struct nacre_ssh_config *config, const char *name, struct nacre_forwards *forwards)
+path_expand(struct nacre_ssh_config *config, const char *name, char **path)
 {
 	const struct keyword keyword = {.name = name};
 
-	for (size_t i = 0; i < forwards->count; i++) {
-		char **paths[] = {
-		    &forwards->forwards[i].listen.path, &forwards->forwards[i].connect.path};
+	*path = expand_keep(config, &keyword, *path);
+	return *path == NULL ? NACRE_ERROR_FORMAT : 0;
+}
 
-		for (size_t j = 0; j < 2; j++) {
-			if (*paths[j] == NULL)
-				continue;
-			*paths[j] = expand_keep(config, &keyword, *paths[j]);
-			if (*paths[j] == NULL)
-				return NACRE_ERROR_FORMAT;
-		}
-	}
+/* Sockets' paths, in an array of its own, too. */
+static int
+forwards_expand(struct nacre_ssh_config *config, const char *name, struct nacre_forwards *forwards)
+{
+	struct nacre_forward *copy;
+
+	if (forwards->count == 0)
+		return 0;
+	copy = arena_allocate(&config->internal->arena, forwards->count * sizeof *copy);
+	if (copy == NULL)
+		return NACRE_ERROR_MEMORY;
+	memcpy(copy, forwards->forwards, forwards->count * sizeof *copy);
+	forwards->forwards = copy;
+	for (size_t i = 0; i < forwards->count; i++)
+		if ((copy[i].listen.path != NULL &&
+			path_expand(config, name, &copy[i].listen.path) != 0) ||
+		    (copy[i].connect.path != NULL &&
+			path_expand(config, name, &copy[i].connect.path) != 0))
+			return NACRE_ERROR_FORMAT;
 	return 0;
 }
 
 static int
 config_finish(struct nacre_ssh_config *config, struct ssh_parse *run)
 {
-	int error = parse_defaults(&run->parse);
+	int error;
 
+	config->internal->before = *config;
+	error = parse_defaults(&run->parse);
 	if (error != 0)
 		return error;
 	defaults_adjust(config);
@@ -496,9 +515,9 @@ config_finish(struct nacre_ssh_config *config, struct ssh_parse *run)
 	if (error == 0)
 		error = values_expand(config);
 	if (error == 0)
-		error = endpoints_expand(config, "LocalForward", &config->local_forward);
+		error = forwards_expand(config, "LocalForward", &config->local_forward);
 	if (error == 0)
-		error = endpoints_expand(config, "RemoteForward", &config->remote_forward);
+		error = forwards_expand(config, "RemoteForward", &config->remote_forward);
 	if (error == 0 && (config->internal->arena.failed || config->error.failed))
 		error = NACRE_ERROR_MEMORY;
 	return error;
@@ -530,16 +549,16 @@ nacre_ssh_config_load(
 	return error;
 }
 
-/* Lists that hold defaults would otherwise grow behind them. */
+/* Takes back defaults and expansion; what was said stays. */
 static void
-defaults_forget(struct nacre_ssh_config *config)
+values_restore(struct nacre_ssh_config *config)
 {
-	for (size_t row = 0; row < ssh_keyword_count; row++)
-		if (ssh_keywords[row].fallback != NULL && !config->internal->seen[row] &&
-		    (ssh_keywords[row].type->print == words_print ||
-			ssh_keywords[row].type->print == lines_print))
-			*MEMBER(config, &ssh_keywords[row], struct nacre_words) =
-			    (struct nacre_words){0};
+	struct nacre_ssh_config before = config->internal->before;
+
+	before.error = config->error;
+	before.warnings = config->warnings;
+	before.notes = config->notes;
+	*config = before;
 }
 
 int
@@ -549,10 +568,10 @@ nacre_ssh_config_reload(struct nacre_ssh_config *config,
 	struct ssh_parse run = ssh_parse_begin(config);
 	int error;
 
+	values_restore(config);
 	config->hostname = arena_lower(&config->internal->arena, canonical);
 	if (config->hostname == NULL)
 		return NACRE_ERROR_MEMORY;
-	defaults_forget(config);
 	parse_mark_seen(&run.parse, "Hostname");
 	run.host = config->hostname;
 	run.canonical = run.final = true;

@@ -20,6 +20,8 @@ struct nacre_ssh_config_private {
 	uint16_t index[KEYWORD_INDEX_SIZE];
 	bool seen[SSH_KEYWORDS_MAX];
 	struct origin origin[SSH_KEYWORDS_MAX];
+	/* The values before defaults and expansion, for reading on. */
+	struct nacre_ssh_config before;
 	/* Copies of the request. */
 	char *home, *local_user, *command, *session_type, *version;
 	nacre_config_assemble assemble;

@@ -158,16 +158,22 @@ reads_again_for_a_canonical_name(void **state)
 	(void)state;
 	assert_int_equal(load(&config, NULL,
 			     "Host h\n User first\nHost h.example.com\n User second\n Port 9\n"
-			     " IdentityFile x\nMatch canonical\n Compression yes\n",
+			     " IdentityFile x\nMatch canonical\n Compression yes\n"
+			     "Match all\n ControlPath /%%%h\n LocalForward /a%%b /%h\n",
 			     "", "h"),
 	    0);
 	assert_int_equal(config->port, 22);
+	assert_string_equal(config->control_path, "/%h");
 	assert_int_equal(nacre_ssh_config_reload(config, &request, "H.example.com"), 0);
 	assert_string_equal(config->hostname, "h.example.com");
 	assert_string_equal(config->user, "first");
 	assert_int_equal(config->port, 9);
 	assert_true(config->compression);
 	assert_int_equal(config->identity_file.count, 1);
+	assert_string_equal(config->control_path, "/%h.example.com");
+	assert_int_equal(config->local_forward.count, 1);
+	assert_string_equal(config->local_forward.forwards[0].listen.path, "/a%b");
+	assert_string_equal(config->local_forward.forwards[0].connect.path, "/h.example.com");
 	nacre_ssh_config_free(config);
 }
 
