@@ -98,12 +98,12 @@ print_configuration(const struct command_line *line)
 
 /* Whether the session gets a terminal, as RequestTTY and standard input say. */
 static bool
-wants_terminal(const struct command_line *line, const char *command)
+wants_terminal(const struct command_line *line)
 {
 	const struct nacre_ssh_config *const config = line->config;
 	const bool wanted = config->request_tty == NACRE_YES ||
 			    config->request_tty == NACRE_FORCE ||
-			    (config->request_tty == NACRE_AUTO && command == NULL);
+			    (config->request_tty == NACRE_AUTO && line->command == NULL);
 
 	if (!wanted || line->stdio_host != NULL || config->session_type == NACRE_SESSION_NONE)
 		return false;
@@ -114,21 +114,20 @@ wants_terminal(const struct command_line *line, const char *command)
 	return false;
 }
 
-/* The remote command: of the command line or of RemoteCommand. */
-static char *
-remote_command(const struct command_line *line)
+/* RemoteCommand stands in for a command on the command line. */
+static void
+choose_command(struct command_line *line)
 {
 	struct nacre_ssh_config *const config = line->config;
 
 	if (config->remote_command == NULL)
-		return line->command;
+		return;
 	if (line->command != NULL)
 		nacre_fatal("Cannot execute command-line and remote command.");
-	char *const expanded =
+	line->command =
 	    nacre_ssh_config_expand(config, "RemoteCommand", config->remote_command, NULL, 0);
-	if (expanded == NULL)
+	if (line->command == NULL)
 		nacre_fatal("RemoteCommand: %s", config->remote_command);
-	return expanded;
 }
 
 static void
@@ -209,13 +208,13 @@ main(int argc, char **argv)
 		return EXIT_SUCCESS;
 	}
 	open_log(&line);
-	const char *const command = remote_command(&line);
+	choose_command(&line);
 	const struct session_plan plan = {
 	    .config = line.config,
-	    .command = command,
+	    .command = line.command,
 	    .stdio_host = line.stdio_host,
 	    .stdio_port = line.stdio_port,
-	    .terminal = wants_terminal(&line, command),
+	    .terminal = wants_terminal(&line),
 	};
 	check_plan(&plan);
 	const struct nacre_client_options options = {
