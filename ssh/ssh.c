@@ -43,8 +43,7 @@ load_configuration(struct command_line *line)
 	    .assemble = nacre_client_assemble,
 	};
 
-	if (nacre_ssh_config_load(line->config, &request) == 0 &&
-	    (line->print_configuration || nacre_ssh_config_check(line->config) == 0)) {
+	if (nacre_ssh_config_load(line->config, &request) == 0) {
 		print_span(stderr, nacre_buffer_span(&line->config->warnings));
 		return;
 	}

@@ -111,30 +111,74 @@ parse_header(struct nacre_client *client, struct nacre_span line)
 	       length == PREFERENCE_SALT_LENGTH;
 }
 
+/* The next word up to a space or the end; empty when there is none. */
+static struct nacre_span
+next_word(struct nacre_span *line)
+{
+	struct nacre_span word = {line->data, 0};
+
+	while (word.length < line->length && line->data[word.length] != ' ')
+		word.length++;
+	const size_t step = word.length < line->length ? word.length + 1 : word.length;
+	line->data += step;
+	line->length -= step;
+	return word;
+}
+
+static const char hex_digits[16] = "0123456789abcdef";
+
+/* A number in hexadecimal of at most "digits" digits. */
+static bool
+parse_number(struct nacre_span word, size_t digits, uint64_t *number)
+{
+	*number = 0;
+	for (size_t i = 0; i < word.length; i++) {
+		const char *const digit = memchr(hex_digits, word.data[i], sizeof hex_digits);
+
+		if (digit == NULL)
+			return false;
+		*number = *number << 4 | (uint64_t)(digit - hex_digits);
+	}
+	return word.length > 0 && word.length <= digits;
+}
+
+static void
+copy_name(char *to, struct nacre_span name)
+{
+	if (name.length == 0 || name.length >= PREFERENCE_NAME_MAX ||
+	    memchr(name.data, '\0', name.length) != NULL)
+		return;
+	memcpy(to, name.data, name.length);
+	to[name.length] = '\0';
+}
+
+/* An algorithm's name, or "-" for none. */
+static bool
+parse_name(struct nacre_span word, char *name)
+{
+	if (word.length == 0 || word.length >= PREFERENCE_NAME_MAX)
+		return false;
+	*name = '\0';
+	if (!nacre_span_equals(word, "-"))
+		copy_name(name, word);
+	return true;
+}
+
 /* The server's mark and what is remembered of it; false for anything that we did not write. */
 static bool
 parse_line(struct nacre_span line, uint64_t *server, struct preference *preference)
 {
-	char text[LINE_LIMIT], kex[PREFERENCE_NAME_MAX], host_key[PREFERENCE_NAME_MAX];
-	unsigned long long name, identity;
-	unsigned round_trip;
-	int used = 0;
+	uint64_t round_trip;
 
-	if (line.length == 0 || line.length >= sizeof text)
+	if (line.length == 0 || line.length >= LINE_LIMIT || line.data[line.length - 1] == ' ' ||
+	    !parse_number(next_word(&line), 16, server) ||
+	    !parse_name(next_word(&line), preference->kex) ||
+	    !parse_name(next_word(&line), preference->host_key) ||
+	    !parse_number(next_word(&line), 8, &round_trip) ||
+	    !parse_number(next_word(&line), 16, &preference->identity))
 		return false;
-	memcpy(text, line.data, line.length);
-	text[line.length] = '\0';
-	if (sscanf(text, "%16llx %63s %63s %8x %16llx%n", &name, kex, host_key, &round_trip,
-		&identity, &used) != 5 ||
-	    (size_t)used != line.length)
-		return false;
-	*server = name;
-	*preference = (struct preference){.round_trip = round_trip, .identity = identity};
-	if (strcmp(kex, "-") != 0)
-		memcpy(preference->kex, kex, sizeof kex);
-	if (strcmp(host_key, "-") != 0)
-		memcpy(preference->host_key, host_key, sizeof host_key);
-	return true;
+	preference->round_trip = (uint32_t)round_trip;
+	return line.length == 0;
 }
 
 static void
@@ -174,16 +218,6 @@ preference_remembers(const struct nacre_client *client, const struct identity *i
 {
 	return client->preferences.path != NULL && client->preference.identity != 0 &&
 	       mark(client, nacre_buffer_span(&identity->blob)) == client->preference.identity;
-}
-
-static void
-copy_name(char *to, struct nacre_span name)
-{
-	if (name.length == 0 || name.length >= PREFERENCE_NAME_MAX ||
-	    memchr(name.data, '\0', name.length) != NULL)
-		return;
-	memcpy(to, name.data, name.length);
-	to[name.length] = '\0';
 }
 
 /*

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define ARGUMENTS_MAX 24
+#define ARGUMENTS_MAX 16
 
 static _Noreturn void
 proxy_child(int socket, char *const *arguments)
@@ -56,8 +56,8 @@ start_command(struct nacre_client *client)
 		nacre_put_format(&command, "exec %s", expanded);
 		nacre_put_byte(&command, '\0');
 		char *const arguments[] = {
-		    (char *)(uintptr_t)(shell != NULL && *shell != '\0' ? shell : "/bin/sh"),
-		    (char *)(uintptr_t) "-c", (char *)command.data, NULL};
+		    (char *)(shell != NULL && *shell != '\0' ? shell : "/bin/sh"), (char *)"-c",
+		    (char *)command.data, NULL};
 		nacre_log(NACRE_LOG_DEBUG1, "Executing proxy command: exec %s", expanded);
 		error = command.failed ? NACRE_ERROR_MEMORY : start(client, arguments);
 	} else {
@@ -87,122 +87,103 @@ own_ssh_program(const struct nacre_client *client)
 	return access(path, X_OK) == 0 ? strdup(path) : strdup("ssh");
 }
 
-struct arguments {
-	char *list[ARGUMENTS_MAX];
+/* The command line of the ssh that talks to the last hop, and the strings that it is made of. */
+struct jump {
+	const char *arguments[ARGUMENTS_MAX];
 	size_t count;
-	bool failed;
+	char *program, *user, *host, *path;
+	char *before;      /* the hops before the last */
+	char *destination; /* of the last hop: where we want to go */
+	char port[12];
 };
 
 static void
-argument_put(struct arguments *arguments, char *text)
+jump_put(struct jump *jump, const char *option, const char *value)
 {
-	if (text == NULL || arguments->count + 1 == ARGUMENTS_MAX) {
-		free(text);
-		arguments->failed = true;
-		return;
-	}
-	arguments->list[arguments->count++] = text;
+	if (option != NULL)
+		jump->arguments[jump->count++] = option;
+	if (value != NULL)
+		jump->arguments[jump->count++] = value;
 }
 
 static void
-argument_put_copy(struct arguments *arguments, const char *text)
+jump_free(struct jump *jump)
 {
-	argument_put(arguments, strdup(text));
-}
-
-static void argument_put_format(struct arguments *arguments, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static void
-argument_put_format(struct arguments *arguments, const char *format, ...)
-{
-	va_list list;
-	char *text = NULL;
-
-	va_start(list, format);
-	if (vasprintf(&text, format, list) < 0)
-		text = NULL;
-	va_end(list);
-	argument_put(arguments, text);
-}
-
-static void
-arguments_free(struct arguments *arguments)
-{
-	for (size_t i = 0; i < arguments->count; i++)
-		free(arguments->list[i]);
+	free(jump->program);
+	free(jump->user);
+	free(jump->host);
+	free(jump->path);
+	free(jump->before);
+	free(jump->destination);
 }
 
 /* Verbosity as ours, one "v" a level. */
-static void
-put_verbosity(struct arguments *arguments)
+static const char *
+verbosity_option(void)
 {
 	const int level = (int)nacre_log_level_get() - (int)NACRE_LOG_VERBOSE;
 
 	if (nacre_log_level_get() == NACRE_LOG_QUIET)
-		argument_put_copy(arguments, "-q");
-	else if (level > 0)
-		argument_put_copy(arguments, level >= 3 ? "-vvv" : level == 2 ? "-vv" : "-v");
+		return "-q";
+	return level >= 3 ? "-vvv" : level == 2 ? "-vv" : level == 1 ? "-v" : NULL;
 }
 
 /* The hop that talks to the target is the last; those before it are its own jumps. */
 static int
-put_jump(const struct nacre_client *client, struct arguments *arguments)
+jump_read(const struct nacre_client *client, struct jump *jump)
 {
 	const struct nacre_ssh_config *const config = client->config;
 	const char *const jumps = config->proxy_jump;
 	const char *const comma = strrchr(jumps, ',');
-	const char *const last = comma != NULL ? comma + 1 : jumps;
-	char *user = NULL, *host = NULL, *path = NULL;
 	int port = -1;
 
-	if (nacre_parse_destination(last, "ssh", &user, &host, &port, &path) != 0) {
+	if (nacre_parse_destination(comma != NULL ? comma + 1 : jumps, "ssh", &jump->user,
+		&jump->host, &port, &jump->path) != 0) {
 		nacre_log(NACRE_LOG_ERROR, "Invalid -J argument or ProxyJump \"%s\"", jumps);
 		return NACRE_ERROR_FORMAT;
 	}
-	if (comma != NULL) {
-		argument_put_copy(arguments, "-J");
-		argument_put(arguments, strndup(jumps, (size_t)(comma - jumps)));
+	if (port > 0)
+		snprintf(jump->port, sizeof jump->port, "%d", port);
+	if (comma != NULL && (jump->before = strndup(jumps, (size_t)(comma - jumps))) == NULL)
+		return NACRE_ERROR_MEMORY;
+	if (asprintf(&jump->destination, "[%s]:%d", config->hostname, config->port) < 0) {
+		jump->destination = NULL;
+		return NACRE_ERROR_MEMORY;
 	}
-	if (user != NULL) {
-		argument_put_copy(arguments, "-l");
-		argument_put_copy(arguments, user);
-	}
-	if (port > 0) {
-		argument_put_copy(arguments, "-p");
-		argument_put_format(arguments, "%d", port);
-	}
-	if (client->user_file != NULL) {
-		argument_put_copy(arguments, "-F");
-		argument_put_copy(arguments, client->user_file);
-	}
-	put_verbosity(arguments);
-	argument_put_copy(arguments, "-W");
-	argument_put_format(arguments, "[%s]:%d", config->hostname, config->port);
-	argument_put_copy(arguments, "--");
-	argument_put_copy(arguments, host);
-	free(user);
-	free(host);
-	free(path);
-	return arguments->failed ? NACRE_ERROR_MEMORY : 0;
+	return (jump->program = own_ssh_program(client)) != NULL ? 0 : NACRE_ERROR_MEMORY;
+}
+
+static void
+jump_compose(const struct nacre_client *client, struct jump *jump)
+{
+	jump_put(jump, jump->program, NULL);
+	if (jump->before != NULL)
+		jump_put(jump, "-J", jump->before);
+	if (jump->user != NULL)
+		jump_put(jump, "-l", jump->user);
+	if (*jump->port != '\0')
+		jump_put(jump, "-p", jump->port);
+	if (client->user_file != NULL)
+		jump_put(jump, "-F", client->user_file);
+	jump_put(jump, verbosity_option(), NULL);
+	jump_put(jump, "-W", jump->destination);
+	jump_put(jump, "--", jump->host);
 }
 
 static int
 start_jump(struct nacre_client *client)
 {
-	struct arguments arguments = {0};
+	struct jump jump = {0};
+	int error = jump_read(client, &jump);
 
-	argument_put(&arguments, own_ssh_program(client));
-	int error = put_jump(client, &arguments);
 	if (error == 0) {
+		jump_compose(client, &jump);
 		nacre_log(NACRE_LOG_DEBUG1,
-		    "Setting implicit ProxyCommand from ProxyJump: %s -W "
-		    "'[%s]:%d' via %s",
-		    arguments.list[0], client->config->hostname, client->config->port,
-		    client->config->proxy_jump);
-		error = start(client, arguments.list);
+		    "Setting implicit ProxyCommand from ProxyJump: %s -W '%s' via %s", jump.program,
+		    jump.destination, client->config->proxy_jump);
+		error = start(client, (char *const *)jump.arguments);
 	}
-	arguments_free(&arguments);
+	jump_free(&jump);
 	return error;
 }
 
