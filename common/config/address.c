@@ -37,7 +37,7 @@ address_parse(const char *text, struct address *address)
 		return true;
 	if (strlen(text) >= sizeof copy)
 		return false;
-	strcpy(copy, text);
+	memcpy(copy, text, strlen(text) + 1);
 	if ((scope = strchr(copy, '%')) != NULL)
 		*scope = '\0';
 	*address = (struct address){.family = AF_INET6, .bits = 128};

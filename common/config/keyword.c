@@ -60,6 +60,7 @@ parse_say(struct parse *parse, struct nacre_buffer *to, const char *format, va_l
 	char message[1024];
 	size_t length;
 
+	/* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): every caller starts it */
 	vsnprintf(message, sizeof message, format, arguments);
 	for (length = 0; message[length] != '\0'; length++)
 		if ((uint8_t)message[length] < ' ' || message[length] == 0x7f)

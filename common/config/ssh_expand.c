@@ -57,7 +57,7 @@ connection_hash(struct arena *arena, const char *const parts[5])
 {
 	static const char digits[] = "0123456789abcdef";
 	uint8_t digest[SHA1_LENGTH];
-	char text[2 * SHA1_LENGTH + 1];
+	char text[2 * SHA1_LENGTH + 1], *out = text;
 	struct sha1 sha1;
 
 	sha1_start(&sha1);
@@ -65,10 +65,10 @@ connection_hash(struct arena *arena, const char *const parts[5])
 		sha1_update(&sha1, (const uint8_t *)parts[i], strlen(parts[i]));
 	sha1_finish(&sha1, digest);
 	for (size_t i = 0; i < SHA1_LENGTH; i++) {
-		text[2 * i] = digits[digest[i] >> 4];
-		text[2 * i + 1] = digits[digest[i] & 15];
+		*out++ = digits[digest[i] >> 4];
+		*out++ = digits[digest[i] & 15];
 	}
-	text[2 * SHA1_LENGTH] = '\0';
+	*out = '\0';
 	return arena_string(arena, text);
 }
 

@@ -282,7 +282,7 @@ nacre_sshd_config_set(
 }
 
 static int
-listen_add(struct nacre_sshd_config *config, char *host, int port)
+listen_add(struct nacre_sshd_config *config, const char *host, int port)
 {
 	struct arena *arena = &config->internal->arena;
 	struct nacre_listen_address *grown = arena_grow(arena, config->listen_addresses,
@@ -298,7 +298,7 @@ listen_add(struct nacre_sshd_config *config, char *host, int port)
 
 /* An address without a port of its own listens on all ports of Port. */
 static int
-listen_add_ports(struct nacre_sshd_config *config, char *host)
+listen_add_ports(struct nacre_sshd_config *config, const char *host)
 {
 	int error = 0, port;
 

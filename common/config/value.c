@@ -91,7 +91,7 @@ static int
 boolean_read(struct parse *parse, const struct keyword *keyword)
 {
 	const struct choice *choices = keyword->details != NULL ? keyword->details : choices_yes_no;
-	int value;
+	int value = 0;
 
 	if (choice_read(parse, choices, &value) != 0)
 		return NACRE_ERROR_FORMAT;
@@ -111,7 +111,7 @@ const struct value_type value_boolean = {boolean_read, boolean_print};
 static int
 choices_read(struct parse *parse, const struct keyword *keyword)
 {
-	int value;
+	int value = 0;
 
 	if (choice_read(parse, keyword->details, &value) != 0)
 		return NACRE_ERROR_FORMAT;

@@ -6,7 +6,6 @@
 
 #include <limits.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -189,6 +188,17 @@ take_tunnel(struct nacre_key_options *options, char *value)
 	return NULL;
 }
 
+/* "count" digits off the front of *text, which is known to hold digits only; 0 at its end. */
+static int
+digits_take(const char **text, unsigned count)
+{
+	int value = 0;
+
+	for (; count > 0 && **text >= '0' && **text <= '9'; count--)
+		value = 10 * value + (*(*text)++ - '0');
+	return value;
+}
+
 /* "YYYYMMDD[HHMM[SS]]", in the local zone or, with a Z behind it, in UTC. */
 static bool
 time_read(const char *text, uint64_t *seconds)
@@ -201,14 +211,15 @@ time_read(const char *text, uint64_t *seconds)
 	length -= utc;
 	if (strspn(text, "0123456789") != length || (length != 8 && length != 12 && length != 14))
 		return false;
-	if (sscanf(text, "%4d%2d%2d%2d%2d%2d", &when.tm_year, &when.tm_mon, &when.tm_mday,
-		&when.tm_hour, &when.tm_min, &when.tm_sec) < 3)
-		return false;
-	if (when.tm_mon < 1 || when.tm_mon > 12 || when.tm_mday < 1 || when.tm_mday > 31 ||
+	when.tm_year = digits_take(&text, 4) - 1900;
+	when.tm_mon = digits_take(&text, 2) - 1;
+	when.tm_mday = digits_take(&text, 2);
+	when.tm_hour = digits_take(&text, 2);
+	when.tm_min = digits_take(&text, 2);
+	when.tm_sec = digits_take(&text, 2);
+	if (when.tm_mon < 0 || when.tm_mon > 11 || when.tm_mday < 1 || when.tm_mday > 31 ||
 	    when.tm_hour > 23 || when.tm_min > 59 || when.tm_sec > 60)
 		return false;
-	when.tm_year -= 1900;
-	when.tm_mon--;
 	value = utc ? timegm(&when) : mktime(&when);
 	*seconds = value > 0 ? (uint64_t)value : 0;
 	return value > 0;

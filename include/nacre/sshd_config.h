@@ -45,7 +45,7 @@ enum nacre_pubkey_options { NACRE_PUBKEY_TOUCH_REQUIRED = 1, NACRE_PUBKEY_VERIFY
 
 /* ListenAddress, with the ports of Port where it names none. */
 struct nacre_listen_address {
-	char *host; /* NULL: any address */
+	const char *host; /* NULL: any address */
 	int port;
 	char *routing_domain; /* always NULL today: refused */
 };
@@ -75,6 +75,7 @@ struct nacre_penalties {
  * set, or "none". Paths and commands are as written: tokens are expanded when they are used, with
  * nacre_expand_tokens().
  */
+/* NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): grouped by subject, one a connection */
 struct nacre_sshd_config {
 	/* Listening. */
 	int address_family;      /* AF_UNSPEC, AF_INET or AF_INET6 */
