@@ -70,7 +70,6 @@ cipher_free(struct cipher *cipher)
 		return;
 	if (cipher->backend != NULL)
 		cipher->backend->ciphers->destroy(cipher->context);
-	aes_gcm_free(cipher->gcm);
 	sodium_memzero(cipher, sizeof *cipher);
 	free(cipher);
 }

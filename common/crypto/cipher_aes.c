@@ -1,10 +1,9 @@
 /*
  * AES-GCM (RFC 5647), and the ciphers without authentication: AES-CTR (RFC 4344), AES-CBC and 3DES
- * (RFC 4253 section 6.3). The backend computes, or aes_gcm.c; what is here is the state that goes from one packet
+ * (RFC 4253 section 6.3). The backend computes; what is here is the state that goes from one packet
  * to the next, so that it can move to another process.
  */
 #include <crypto/cipher_functions.h>
-#include <crypto/random.h>
 
 #include <string.h>
 
@@ -36,28 +35,13 @@ gcm_next(struct cipher *cipher)
 	counter_add(cipher->iv + 4, 8, 1);
 }
 
-/* Our own code where the processor has the instructions for it, else the backend's. */
-static int
-gcm_start(struct cipher *cipher)
-{
-	sodium_ready();
-	if (!aes_gcm_available())
-		return backend_start(cipher);
-	cipher->gcm = aes_gcm_new(cipher->key, cipher->algorithm->key_length);
-	return cipher->gcm != NULL ? 0 : NACRE_ERROR_MEMORY;
-}
-
 static int
 gcm_seal(struct cipher *cipher, uint32_t sequence, uint8_t *data, size_t length, size_t clear)
 {
-	int result = 0;
+	int result =
+	    cipher->backend->ciphers->seal(cipher->context, cipher->iv, data, length, clear);
 
 	(void)sequence;
-	if (cipher->gcm != NULL)
-		aes_gcm_seal(cipher->gcm, cipher->iv, data, length, clear);
-	else
-		result = cipher->backend->ciphers->seal(
-		    cipher->context, cipher->iv, data, length, clear);
 	gcm_next(cipher);
 	return result;
 }
@@ -65,14 +49,10 @@ gcm_seal(struct cipher *cipher, uint32_t sequence, uint8_t *data, size_t length,
 static int
 gcm_open(struct cipher *cipher, uint32_t sequence, uint8_t *data, size_t length, size_t clear)
 {
-	int result;
+	int result =
+	    cipher->backend->ciphers->open(cipher->context, cipher->iv, data, length, clear);
 
 	(void)sequence;
-	if (cipher->gcm != NULL)
-		result = aes_gcm_open(cipher->gcm, cipher->iv, data, length, clear);
-	else
-		result = cipher->backend->ciphers->open(
-		    cipher->context, cipher->iv, data, length, clear);
 	gcm_next(cipher);
 	return result;
 }
@@ -100,7 +80,7 @@ cbc_crypt(struct cipher *cipher, uint8_t *data, size_t length)
 }
 
 const struct cipher_functions cipher_gcm = {
-    .start = gcm_start,
+    .start = backend_start,
     .seal = gcm_seal,
     .open = gcm_open,
 };

@@ -2,11 +2,10 @@
  * chacha20-poly1305@openssh.com, as OpenSSH's PROTOCOL.chacha20poly1305 describes it: two keys, the
  * packet length encrypted with the second one, the sequence number as a 64-bit nonce.
  *
- * Our own vector code does it where the processor has the instructions. Elsewhere libsodium, which
- * needs nothing to be loaded, serves the start of every connection; a connection that moves much
- * data changes to OpenSSL's code, which is several times faster.
+ * libsodium, which needs nothing to be loaded, serves the start of every connection; a direction
+ * that moves much data changes to OpenSSL's code, which is several times faster. The bytes are the
+ * same.
  */
-#include <crypto/chacha_vector.h>
 #include <crypto/cipher_functions.h>
 #include <crypto/random.h>
 
@@ -23,8 +22,8 @@
 static int
 chacha_start(struct cipher *cipher)
 {
+	(void)cipher;
 	sodium_ready();
-	cipher->vector = chacha_vector_available();
 	return 0;
 }
 
@@ -35,7 +34,7 @@ chacha_account(struct cipher *cipher, size_t length)
 	const struct backend *backend;
 
 	cipher->processed += length;
-	if (cipher->processed < SWITCH_BYTES || cipher->settled || cipher->vector)
+	if (cipher->processed < SWITCH_BYTES || cipher->settled)
 		return;
 	cipher->settled = true;
 	if ((backend = backend_get()) == NULL)
@@ -54,17 +53,6 @@ nonce_of(uint32_t sequence, uint8_t nonce[8])
 	nonce[7] = (uint8_t)sequence;
 }
 
-/* XORs the key stream from block "counter" on into a few bytes. */
-static void
-short_xor(const struct cipher *cipher, const uint8_t *key, const uint8_t nonce[8], uint64_t counter,
-    uint8_t *data, size_t length)
-{
-	if (cipher->vector)
-		chacha_vector_xor(key, nonce, counter, data, length);
-	else
-		crypto_stream_chacha20_xor_ic(data, data, length, nonce, counter, key);
-}
-
 /* The packet length: the second key, block 0. */
 static void
 length_xor(struct cipher *cipher, uint32_t sequence, uint8_t bytes[4])
@@ -72,7 +60,7 @@ length_xor(struct cipher *cipher, uint32_t sequence, uint8_t bytes[4])
 	uint8_t nonce[8];
 
 	nonce_of(sequence, nonce);
-	short_xor(cipher, cipher->key + 32, nonce, 0, bytes, 4);
+	crypto_stream_chacha20_xor(bytes, bytes, 4, nonce, cipher->key + 32);
 }
 
 static int
@@ -81,7 +69,7 @@ payload_xor(struct cipher *cipher, const uint8_t nonce[8], uint8_t *data, size_t
 	if (cipher->backend != NULL)
 		return cipher->backend->ciphers->chacha20_xor(
 		    cipher->context, nonce, 1, data, length);
-	short_xor(cipher, cipher->key, nonce, 1, data, length);
+	crypto_stream_chacha20_xor_ic(data, data, length, nonce, 1, cipher->key);
 	return 0;
 }
 
@@ -91,10 +79,7 @@ tag_compute(struct cipher *cipher, const uint8_t key[32], const uint8_t *data, s
 {
 	if (cipher->backend != NULL)
 		return cipher->backend->ciphers->poly1305(cipher->context, key, data, length, tag);
-	if (cipher->vector)
-		poly1305_vector(key, data, length, tag);
-	else
-		crypto_onetimeauth_poly1305(tag, data, length, key);
+	crypto_onetimeauth_poly1305(tag, data, length, key);
 	return 0;
 }
 
@@ -103,13 +88,12 @@ tag_compute(struct cipher *cipher, const uint8_t key[32], const uint8_t *data, s
  * packet, all that its payload needs, in one run. Returns how much of it is for the payload.
  */
 static size_t
-stream_begin(
-    struct cipher *cipher, const uint8_t nonce[8], uint8_t stream[STREAM_BYTES], size_t payload)
+stream_begin(const struct cipher *cipher, const uint8_t nonce[8], uint8_t stream[STREAM_BYTES],
+    size_t payload)
 {
 	size_t length = payload <= SMALL_BYTES ? payload : 0;
 
-	memset(stream, 0, BLOCK_BYTES + length);
-	short_xor(cipher, cipher->key, nonce, 0, stream, BLOCK_BYTES + length);
+	crypto_stream_chacha20(stream, BLOCK_BYTES + length, nonce, cipher->key);
 	return length;
 }
 

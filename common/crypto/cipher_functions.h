@@ -2,7 +2,6 @@
 #ifndef CRYPTO_CIPHER_FUNCTIONS_H
 #define CRYPTO_CIPHER_FUNCTIONS_H
 
-#include <crypto/aes_gcm.h>
 #include <crypto/backend.h>
 #include <crypto/cipher.h>
 
@@ -15,9 +14,7 @@ struct cipher {
 	const struct cipher_algorithm *algorithm;
 	const struct backend *backend; /* NULL while it is not needed */
 	struct backend_cipher *context;
-	struct aes_gcm *gcm; /* AES-GCM without the backend */
 	bool encrypt;
-	bool vector;        /* chacha20-poly1305: our own code serves it */
 	bool settled;       /* chacha20-poly1305: whether the backend takes over is decided */
 	uint64_t processed; /* bytes, until the backend takes over */
 	uint8_t key[CIPHER_KEY_MAX];
