@@ -202,7 +202,7 @@ describe(const struct sockaddr_storage *address, socklen_t length, char *host, s
 		snprintf(host, room, "UNKNOWN");
 		return 65535;
 	}
-	return atoi(port);
+	return (int)strtol(port, NULL, 10);
 }
 
 void

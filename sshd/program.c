@@ -198,7 +198,7 @@ start_shell(const struct channel *channel, const struct program *program, const 
 	const struct nacre_account *account = &channel->user->login->account;
 	char name[256], option[] = "-c";
 	bool login_shell = program->command == NULL;
-	char *command = (char *)(uintptr_t)program->command;
+	char *command = (char *)program->command;
 	char *arguments[] = {name, login_shell ? NULL : option, command, NULL};
 
 	snprintf(name, sizeof name, "%s%.200s", login_shell ? "-" : "", last_part(account->shell));
@@ -273,6 +273,7 @@ program_start(struct channel *channel, const char *command, const char *subsyste
 		return true;
 	if (program.sftp)
 		return sftp_start(channel, program.command);
+	user_mark_packets(channel->user, channel->has_terminal);
 	if (channel->has_terminal && program.command == NULL)
 		show_motd(channel);
 	channel->started = channel->has_terminal ? start_on_terminal(channel, &program)

@@ -30,6 +30,7 @@ title_set(const char *format, ...)
 		return;
 	int start = snprintf(text, sizeof text, "sshd: ");
 	va_start(arguments, format);
+	/* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized) */
 	vsnprintf(text + start, sizeof text - (size_t)start, format, arguments);
 	va_end(arguments);
 	memset(title_start, 0, title_room);

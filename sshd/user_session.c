@@ -99,6 +99,18 @@ disconnected(struct user_session *user, const struct nacre_event *event)
 	leave(user, event->u.disconnected.by_peer ? 0 : 255);
 }
 
+void
+user_mark_packets(const struct user_session *user, bool interactive)
+{
+	const struct nacre_sshd_config *config = user->config;
+	int value = interactive ? config->ipqos_interactive : config->ipqos_bulk;
+
+	if (value == NACRE_IPQOS_NONE ||
+	    setsockopt(user->output.fd, IPPROTO_IPV6, IPV6_TCLASS, &value, sizeof value) == 0)
+		return;
+	setsockopt(user->output.fd, IPPROTO_IP, IP_TOS, &value, sizeof value);
+}
+
 /* The socket --------------------------------------------------------------------------------- */
 
 void
@@ -386,7 +398,10 @@ handle_events(struct user_session *user)
 
 	while (nacre_session_next_event(user->session, nacre_clock_ms(), &event))
 		handle(user, &event);
-	user->input_blocked = false;
+	if (user->input_blocked) {
+		size_t length;
+		user->input_blocked = nacre_session_input_room(user->session, &length) == NULL;
+	}
 	user_flush(user);
 	/* What was sent may have made room for a channel that waits. */
 	while (nacre_session_next_event(user->session, nacre_clock_ms(), &event)) {
@@ -497,7 +512,7 @@ user_session_main(struct login *login, int monitor, struct nacre_span state)
 	if (nacre_session_import(&options, state, user.last_heard, &user.session) != 0)
 		nacre_fatal("the session cannot be taken over");
 	/* The state lies in the monitor's frame, of which this process has a copy. */
-	explicit_bzero((void *)(uintptr_t)state.data, state.length);
+	explicit_bzero((void *)state.data, state.length);
 	if (nacre_poller_new(&user.poller) != 0)
 		nacre_fatal("poller: %s", strerror(errno));
 	watch(&user, &user.input, login->input, socket_ready);

@@ -102,6 +102,9 @@ void channel_peer_eof(struct channel *channel);
 void channel_settle(struct channel *channel);
 struct channel *channel_by_child(struct user_session *user, pid_t child);
 
+/* Marks the connection's packets as IPQoS says: for a terminal or for anything else. */
+void user_mark_packets(const struct user_session *user, bool interactive);
+
 /* session_channel.c: requests in a session channel, and the end of its program. */
 bool session_request(struct channel *channel, const struct nacre_event *event);
 void session_child_ended(struct channel *channel, int status);

@@ -99,6 +99,8 @@ worker_serve(struct server *server, int input, int output)
 	    .session_pid = -1};
 	nacre_sandbox_protect_memory();
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGCHLD, SIG_DFL);
+	umask(umask(0) | 022);
 	start_network(&login);
 	warm_up(server);
 	serve(&login);
@@ -146,6 +148,7 @@ worker_main(int control, int argc, char **argv)
 	title_set("[waiting]");
 	nacre_sandbox_protect_memory();
 	signal(SIGPIPE, SIG_IGN);
+	umask(umask(0) | 022);
 	take_state(&server, receive_descriptor(control, WORKER_STATE));
 	server_log_open(&server);
 	login = (struct login){.server = &server,

@@ -55,9 +55,9 @@ nacre_process_send(
 	if (data.length == 0 || descriptor_count > NACRE_PROCESS_DESCRIPTORS)
 		return NACRE_ERROR_ARGUMENT;
 	while (data.length > 0) {
-		struct iovec part = {(void *)(uintptr_t)data.data, data.length};
+		struct iovec part = {(void *)data.data, data.length};
 		struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-		if (descriptor_count > 0)
+		if (descriptors != NULL && descriptor_count > 0)
 			attach_descriptors(&message, &space, descriptors, descriptor_count);
 		ssize_t count = sendmsg(socket, &message, MSG_NOSIGNAL);
 		if (count < 0) {

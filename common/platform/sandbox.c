@@ -93,7 +93,7 @@ filter_install(void)
 {
 	struct sock_fprog program = {
 	    .len = sizeof filter / sizeof filter[0],
-	    .filter = (struct sock_filter *)(uintptr_t)filter,
+	    .filter = (struct sock_filter *)filter,
 	};
 
 	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0 ? 0 : NACRE_ERROR_SYSTEM;

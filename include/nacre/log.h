@@ -39,7 +39,8 @@ void nacre_log(enum nacre_log_level level, const char *format, ...)
 void nacre_log_va(enum nacre_log_level level, const char *format, va_list arguments)
     __attribute__((format(printf, 2, 0)));
 /* Logs at FATAL and exits with status 255. */
-_Noreturn void nacre_fatal(const char *format, ...) __attribute__((format(printf, 1, 2)));
+_Noreturn void nacre_fatal(const char *format, ...)
+    __attribute__((noreturn, format(printf, 1, 2)));
 
 #ifdef __cplusplus
 }
