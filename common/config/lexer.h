@@ -27,6 +27,5 @@ bool lexer_next_line(struct nacre_span *text, struct nacre_span *line);
 /* Splits a line. 0, NACRE_ERROR_MEMORY, or NACRE_ERROR_FORMAT with the reason in *problem. */
 int line_split(struct line *line, struct nacre_span text, const char **problem);
 void line_free(struct line *line);
-/* A keyword alone, as "extra words" are split: used for Match values. */
 
 #endif
