@@ -112,6 +112,11 @@ channel_settle(struct channel *channel)
 		return;
 	if (channel->is_session && !channel->started)
 		return;
+	/* Some clients (dropbear's) close as soon as both sides have sent EOF, and the exit status
+	 * would be too late: it comes first. */
+	if (channel->is_session && channel->child >= 0 &&
+	    nacre_channel_at_eof(session, channel->number, true))
+		return;
 	if (!channel->eof_sent)
 		nacre_channel_eof(session, channel->number);
 	channel->eof_sent = true;
