@@ -488,7 +488,10 @@ poll_entries(const struct link *link, bool wants_input, struct pollfd *entries)
 	int in = link->session != NULL ? nacre_client_read_fd(link->client) : link->in;
 	int out = link->session != NULL ? nacre_client_write_fd(link->client) : link->out;
 
-	entries[0] = (struct pollfd){.fd = wants_input && !link->ended ? in : -1, .events = POLLIN};
+	/* A session says more after the end of its data: the status, and that it is closed. */
+	bool more = link->session != NULL ? !link->broken : !link->ended;
+
+	entries[0] = (struct pollfd){.fd = wants_input && more ? in : -1, .events = POLLIN};
 	entries[1] = (struct pollfd){.fd = link->unsent ? out : -1, .events = POLLOUT};
 	return 2;
 }

@@ -591,7 +591,8 @@ static void
 refuse_special(struct nacre_transfer *transfer, const char *path)
 {
 	if (is_remote(transfer, NACRE_TRANSFER_SOURCE))
-		transfer_warning(transfer, "download \"%s\": not a regular file", path);
+		transfer_warning(transfer, "%s \"%s\": not a regular file",
+		    is_remote(transfer, NACRE_TRANSFER_TARGET) ? "origin" : "download", path);
 	else
 		transfer_warning(transfer, "%s: not a regular file",
 		    strrchr(path, '/') != NULL ? strrchr(path, '/') + 1 : path);

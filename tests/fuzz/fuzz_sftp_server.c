@@ -1,0 +1,81 @@
+/*
+ * The SFTP server on any request bytes, in an empty temporary directory. No slash reaches it, and
+ * no "..", so that nothing outside is touched. The first byte says how the input is cut.
+ */
+#include <nacre/sftp_server.h>
+
+#include <fcntl.h>
+#include <ftw.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define INPUT_MAX ((size_t)64 * 1024)
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length);
+
+static int
+remove_entry(const char *path, const struct stat *status, int kind, struct FTW *place)
+{
+	(void)status;
+	(void)kind;
+	return place->level > 0 ? remove(path) : 0;
+}
+
+static void
+enter_folder(void)
+{
+	static char folder[] = "/tmp/nacre-fuzz-XXXXXX";
+	/* Requests name sizes freely: no file becomes large. */
+	const struct rlimit size = {.rlim_cur = 1 << 20, .rlim_max = 1 << 20};
+	static bool entered;
+
+	if (entered)
+		return;
+	if (mkdtemp(folder) == NULL || chdir(folder) != 0 || setrlimit(RLIMIT_FSIZE, &size) != 0)
+		abort();
+	entered = true;
+}
+
+static void
+make_harmless(uint8_t *bytes, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+		if (bytes[i] == '/' || bytes[i] == '~' ||
+		    (i > 0 && bytes[i] == '.' && bytes[i - 1] == '.'))
+			bytes[i] = '_';
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
+{
+	const struct nacre_sftp_server_options options = {.umask = 077};
+	struct nacre_sftp_server *server;
+	uint8_t bytes[INPUT_MAX];
+	size_t done = 0, piece;
+
+	enter_folder();
+	signal(SIGXFSZ, SIG_IGN);
+	if (length < 2 || length > sizeof bytes || nacre_sftp_server_new(&options, &server) != 0)
+		return 0;
+	piece = data[0] == 0 ? length : data[0];
+	memcpy(bytes, data + 1, --length);
+	make_harmless(bytes, length);
+	while (done < length) {
+		size_t count = length - done < piece ? length - done : piece;
+		ssize_t used =
+		    nacre_sftp_server_input(server, (struct nacre_span){bytes + done, count});
+
+		if (used < 0)
+			break;
+		done += (size_t)used;
+		nacre_sftp_server_sent(server, nacre_sftp_server_output(server).length);
+	}
+	nacre_sftp_server_free(server);
+	nftw(".", remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+	return 0;
+}
