@@ -95,10 +95,12 @@ $(static_library): $(static_objects)
 $(BUILD)/lib/libnacre.so: $(shared_library)
 	ln -sf $(<F) $@
 
+# An installation has its own: PREFIX may differ from that of the build.
+pc_file = sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
+    -e 's|@VERSION@|$(VERSION)|' common/nacre.pc.in
 $(BUILD)/lib/nacre.pc: common/nacre.pc.in Makefile
 	@mkdir -p $(@D)
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
-	    -e 's|@VERSION@|$(VERSION)|' $< > $@
+	$(pc_file) > $@
 
 define program_rule
 $(BUILD)/bin/$(1): $(sources_$(1):%.c=$(BUILD)/obj/%.o) $(shared_library) $(backend_module)
@@ -198,7 +200,7 @@ install: all
 	install -m 755 $(shared_library) $(backend_module) $(DESTDIR)$(LIBDIR)
 	ln -sf $(notdir $(shared_library)) $(DESTDIR)$(LIBDIR)/libnacre.so
 	install -m 644 $(static_library) $(DESTDIR)$(LIBDIR)
-	install -m 644 $(BUILD)/lib/nacre.pc $(DESTDIR)$(LIBDIR)/pkgconfig
+	$(pc_file) > $(DESTDIR)$(LIBDIR)/pkgconfig/nacre.pc
 	install -m 644 $(wildcard include/nacre/*.h) $(DESTDIR)$(INCLUDEDIR)/nacre
 	install -m 755 $(bin_programs:%=$(BUILD)/bin/%) $(DESTDIR)$(BINDIR)
 	$(if $(sbin_programs),install -m 755 $(sbin_programs:%=$(BUILD)/bin/%) $(DESTDIR)$(SBINDIR))

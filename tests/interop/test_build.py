@@ -5,6 +5,7 @@ import re
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 
 import pytest
@@ -128,23 +129,23 @@ def test_manual_pages_exist_and_are_well_formed():
             assert result.returncode == 0, result.stdout
 
 
-def ordinary_user():
-    """Somebody who is not root, to run the demo as."""
-    return pwd.getpwnam('nobody') if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
+@pytest.fixture
+def workplace():
+    """A temporary directory that every user reaches, in place of /tmp."""
+    path = tempfile.mkdtemp(prefix='nacre-workplace-')
+    os.chmod(path, 0o777)
+    yield path
+    shutil.rmtree(path)
 
 
-def demo(tmp_path, user):
-    tmp_path.chmod(0o755)
-    workplace = tmp_path / 'tmp'
-    workplace.mkdir(mode=0o777)
-    workplace.chmod(0o777)
-    environment = {'PATH': '/usr/local/bin:/usr/bin:/bin', 'TMPDIR': str(workplace), 'HOME': '/nonexistent',
+def demo(workplace, user):
+    environment = {'PATH': '/usr/local/bin:/usr/bin:/bin', 'TMPDIR': workplace, 'HOME': '/nonexistent',
                    'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '')}
     process = subprocess.Popen(['bash', f'{ROOT}/tests/demo.sh', BUILD], env=environment, text=True,
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
                                cwd=ROOT, user=user.pw_uid, group=user.pw_gid, extra_groups=[],
                                start_new_session=True)
-    return process, workplace
+    return process
 
 
 def readable_by(user):
@@ -154,13 +155,13 @@ def readable_by(user):
 
 
 @pytest.mark.parametrize('who', ['root', 'ordinary'])
-def test_demo_runs_and_leaves_nothing(tmp_path, who):
+def test_demo_runs_and_leaves_nothing(workplace, account, who):
     if who == 'root' and os.geteuid() != 0:
         pytest.skip('needs root')
-    user = pwd.getpwuid(0) if who == 'root' else ordinary_user()
+    user = pwd.getpwuid(0) if who == 'root' else pwd.getpwnam(account.name)
     if not readable_by(user):
         pytest.skip('the build folder cannot be reached by an ordinary user')
-    process, workplace = demo(tmp_path, user)
+    process = demo(workplace, user)
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output
     assert 'the same, byte for byte' in output
@@ -168,9 +169,9 @@ def test_demo_runs_and_leaves_nothing(tmp_path, who):
     assert os.listdir(workplace) == []
 
 
-def test_demo_cleans_up_when_interrupted(tmp_path):
+def test_demo_cleans_up_when_interrupted(workplace):
     user = pwd.getpwuid(os.geteuid())
-    process, workplace = demo(tmp_path, user)
+    process = demo(workplace, user)
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         if any('first.log' in names for _, _, names in os.walk(workplace)):
