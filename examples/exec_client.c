@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdio.h>
 
+static const char *command;
 static int exit_status = 255;
 
 /* Acts on one event; false once the command and its channel have ended. */
@@ -25,6 +26,9 @@ handle(struct nacre_session *session, const struct nacre_event *event)
 			exit_status = (int)event->u.channel_request.exit_status;
 		return true;
 	case NACRE_EVENT_CHANNEL_OPENED:
+		nacre_channel_request_exec(session, event->channel, false, command);
+		nacre_channel_eof(session, event->channel);
+		return true;
 	case NACRE_EVENT_CHANNEL_EOF:
 		return true;
 	default:
@@ -47,14 +51,14 @@ main(int argc, char **argv)
 		errx(255, "usage: exec_client CONFIG HOST COMMAND");
 	request.user_file = argv[1];
 	request.host = argv[2];
+	command = argv[3];
 	if (nacre_ssh_config_load(options.config, &request) != 0)
-		errx(255, "%s", options.config->error);
+		errx(255, "%.*s", (int)nacre_buffer_length(&options.config->error),
+		    (const char *)nacre_buffer_span(&options.config->error).data);
 	if (nacre_client_open(&options, &client) != 0)
 		return 255; /* it has said why */
 	session = nacre_client_session(client);
 	nacre_channel_open_session(session, &channel);
-	nacre_channel_request_exec(session, channel, false, argv[3]);
-	nacre_channel_eof(session, channel);
 	while (going) {
 		while (going && nacre_session_next_event(session, nacre_clock_ms(), &event))
 			going = nacre_client_event(client, &event) || handle(session, &event);

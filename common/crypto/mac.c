@@ -14,18 +14,22 @@ struct mac {
 	struct backend_mac *context;
 };
 
-/* In order of preference. */
+/*
+ * In order of preference. A client offers all of them. A server offers by default those that
+ * authenticate the ciphertext with 128 bits and more; clients that know neither these nor an
+ * authenticating cipher need the others named in its configuration.
+ */
 static const struct mac_algorithm algorithms[] = {
-    {"umac-64-etm@openssh.com", 16, 8, true, true, "UMAC-64"},
+    {"umac-64-etm@openssh.com", 16, 8, true, false, "UMAC-64"},
     {"umac-128-etm@openssh.com", 16, 16, true, true, "UMAC-128"},
     {"hmac-sha2-256-etm@openssh.com", 32, 32, true, true, "SHA256"},
     {"hmac-sha2-512-etm@openssh.com", 64, 64, true, true, "SHA512"},
-    {"hmac-sha1-etm@openssh.com", 20, 20, true, true, "SHA1"},
-    {"umac-64@openssh.com", 16, 8, false, true, "UMAC-64"},
-    {"umac-128@openssh.com", 16, 16, false, true, "UMAC-128"},
-    {"hmac-sha2-256", 32, 32, false, true, "SHA256"},
-    {"hmac-sha2-512", 64, 64, false, true, "SHA512"},
-    {"hmac-sha1", 20, 20, false, true, "SHA1"},
+    {"hmac-sha1-etm@openssh.com", 20, 20, true, false, "SHA1"},
+    {"umac-64@openssh.com", 16, 8, false, false, "UMAC-64"},
+    {"umac-128@openssh.com", 16, 16, false, false, "UMAC-128"},
+    {"hmac-sha2-256", 32, 32, false, false, "SHA256"},
+    {"hmac-sha2-512", 64, 64, false, false, "SHA512"},
+    {"hmac-sha1", 20, 20, false, false, "SHA1"},
 };
 
 const struct mac_algorithm *

@@ -16,7 +16,7 @@ struct mac_algorithm {
 	size_t key_length;
 	size_t tag_length;
 	bool encrypt_then_mac;
-	bool by_default;
+	bool by_default_server; /* a client offers all by default */
 	const char *backend_name; /* its name in the backend */
 };
 

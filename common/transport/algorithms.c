@@ -81,7 +81,7 @@ lists_build(void)
 	}
 	const struct mac_algorithm *mac = mac_table(&count);
 	for (size_t i = 0; i < count; i++)
-		list_add_row(NACRE_LIST_MACS, mac[i].name, mac[i].by_default, mac[i].by_default);
+		list_add_row(NACRE_LIST_MACS, mac[i].name, true, mac[i].by_default_server);
 	const struct kex_method *kex = kex_table(&count);
 	for (size_t i = 0; i < count; i++)
 		list_add_row(NACRE_LIST_KEX, kex[i].name, kex[i].by_default,

@@ -84,13 +84,17 @@ def test_tar_both_ways_at_once(nacre_ssh, nacre_sshd):
 
 # The examples of the README -----------------------------------------------------------------------
 
-def test_exec_client_example(nacre_sshd, user_keys, host_keys):
-    fingerprint = run(['ssh-keygen', '-lf', host_keys['ed25519'] + '.pub']).stdout.decode().split()[1]
-    command = [os.path.join(BUILD, 'examples/exec_client'), '127.0.0.1', str(nacre_sshd.port),
-               nacre_sshd.user, user_keys['ed25519']]
-    result = run([*command, fingerprint, 'echo out; echo err >&2; exit 7'])
+def test_exec_client_example(nacre_sshd, user_keys, tmp_path):
+    config = tmp_path / 'config'
+    text = (f'Host test\n HostName 127.0.0.1\n Port {nacre_sshd.port}\n User {nacre_sshd.user}\n'
+            f' IdentityFile {user_keys["ed25519"]}\n IdentityAgent none\n StrictHostKeyChecking yes\n'
+            ' GlobalKnownHostsFile /dev/null\n UserKnownHostsFile ')
+    config.write_text(text + nacre_sshd.known_hosts + '\n')
+    command = [os.path.join(BUILD, 'examples/exec_client'), str(config), 'test']
+    result = run([*command, 'echo out; echo err >&2; exit 7'])
     assert (result.returncode, result.stdout, result.stderr) == (7, b'out\n', b'err\n')
-    result = run([*command, 'SHA256:wrong', 'true'])
+    config.write_text(text + '/dev/null\n')
+    result = run([*command, 'true'])
     assert result.returncode == 255
     assert b'Host key verification failed' in result.stderr
 
