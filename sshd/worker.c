@@ -16,7 +16,6 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +50,7 @@ warm_up(struct server *server)
 {
 	struct nacre_span list = nacre_span_of(server->host_key_algorithms);
 	struct nacre_span first = nacre_list_next(&list);
+	struct nacre_account account;
 
 	for (size_t i = 0; i < server->host_key_count; i++) {
 		struct nacre_span blob = nacre_buffer_span(&server->host_keys[i].blob);
@@ -58,7 +58,8 @@ warm_up(struct server *server)
 		if (nacre_span_equal(nacre_get_string(&reader), first))
 			host_keys_private(server, blob);
 	}
-	(void)getpwnam("root");
+	if (nacre_account_find("root", &account) == 0)
+		nacre_account_clear(&account);
 }
 
 static void

@@ -10,6 +10,30 @@
 
 #define GROUPS_MAX 65536
 
+/* All groups of a name, which need not exist, so that asking takes as long. */
+static int
+find_groups(struct nacre_account *account)
+{
+	int count = 64;
+
+	for (;;) {
+		gid_t *groups = calloc((size_t)count, sizeof *groups);
+		int room = count;
+		if (groups == NULL)
+			return NACRE_ERROR_MEMORY;
+		if (getgrouplist(account->name, account->gid, groups, &count) >= 0) {
+			account->groups = groups;
+			account->group_count = (size_t)count;
+			return 0;
+		}
+		free(groups);
+		if (count <= room)
+			count = room * 2;
+		if (count > GROUPS_MAX)
+			return NACRE_ERROR_MEMORY;
+	}
+}
+
 static int
 account_fill(struct nacre_account *account, const char *name, const struct passwd *entry)
 {
@@ -23,7 +47,8 @@ account_fill(struct nacre_account *account, const char *name, const struct passw
 	    .home = strdup(entry != NULL ? entry->pw_dir : "/nonexistent"),
 	    .shell = strdup(shell != NULL ? shell : "/bin/sh"),
 	};
-	if (account->name != NULL && account->home != NULL && account->shell != NULL)
+	if (account->name != NULL && account->home != NULL && account->shell != NULL &&
+	    find_groups(account) == 0)
 		return entry != NULL ? 0 : NACRE_ERROR_NOT_FOUND;
 	nacre_account_clear(account);
 	return NACRE_ERROR_MEMORY;
@@ -49,39 +74,20 @@ nacre_account_clear(struct nacre_account *account)
 	free(account->name);
 	free(account->home);
 	free(account->shell);
+	free(account->groups);
 	*account = (struct nacre_account){.uid = (uid_t)-1, .gid = (gid_t)-1};
-}
-
-static gid_t *
-groups_of(const struct nacre_account *account, int *count)
-{
-	*count = 64;
-	for (;;) {
-		gid_t *groups = calloc((size_t)*count, sizeof *groups);
-		int room = *count;
-		if (groups == NULL || getgrouplist(account->name, account->gid, groups, count) >= 0)
-			return groups;
-		free(groups);
-		if (*count <= room)
-			*count = room * 2;
-		if (*count > GROUPS_MAX)
-			return NULL;
-	}
 }
 
 bool
 nacre_account_any_group(const struct nacre_account *account,
     bool (*each)(const char *group, void *context), void *context)
 {
-	int count;
 	bool found = false;
-	gid_t *groups = account->exists ? groups_of(account, &count) : NULL;
 
-	for (int i = 0; groups != NULL && i < count && !found; i++) {
-		const struct group *entry = getgrgid(groups[i]);
+	for (size_t i = 0; account->exists && i < account->group_count && !found; i++) {
+		const struct group *entry = getgrgid(account->groups[i]);
 		found = entry != NULL && each(entry->gr_name, context);
 	}
-	free(groups);
 	return found;
 }
 
@@ -112,7 +118,7 @@ nacre_account_become(const struct nacre_account *account, const char *root)
 	}
 	if (geteuid() != 0)
 		return no_way_back(account->uid, getgid());
-	if (initgroups(account->name, account->gid) != 0 ||
+	if (setgroups(account->group_count, account->groups) != 0 ||
 	    setresgid(account->gid, account->gid, account->gid) != 0 ||
 	    (root != NULL && (chroot(root) != 0 || chdir("/") != 0)) ||
 	    setresuid(account->uid, account->uid, account->uid) != 0)
@@ -137,7 +143,7 @@ nacre_account_act_as(const struct nacre_account *account)
 	if (geteuid() != 0)
 		return 0;
 	acting = true;
-	if (initgroups(account->name, account->gid) == 0 && setegid(account->gid) == 0 &&
+	if (setgroups(account->group_count, account->groups) == 0 && setegid(account->gid) == 0 &&
 	    seteuid(account->uid) == 0)
 		return 0;
 	int error = errno;

@@ -71,7 +71,8 @@ nacre_process_reset_signals(void)
 	struct sigaction action = {.sa_handler = SIG_DFL};
 	sigset_t none;
 
-	for (int number = 1; number < NSIG; number++)
+	/* exec() resets handlers itself, but what is ignored stays so. */
+	for (int number = 1; number < 32; number++)
 		sigaction(number, &action, NULL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);

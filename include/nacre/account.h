@@ -21,7 +21,9 @@ struct nacre_account {
 	uid_t uid;
 	gid_t gid;
 	char *home;
-	char *shell; /* never empty: /bin/sh when the database says nothing */
+	char *shell;   /* never empty: /bin/sh when the database says nothing */
+	gid_t *groups; /* all of them, "gid" included; asking for them is slow: it is done once */
+	size_t group_count;
 };
 
 /* Finds an account by name. For a name that nobody has, *account is a stand-in without rights
