@@ -192,6 +192,9 @@ session_opened(struct session_state *state)
 {
 	struct nacre_client *const client = state->client;
 
+	/* One is all that we want; who takes over this process gets no other. */
+	if (nacre_client_knows_openssh(client))
+		nacre_session_no_more_sessions(state->session);
 	if (nacre_client_forward_agent_path(client) != NULL) {
 		nacre_log(NACRE_LOG_DEBUG1, "Requesting authentication agent forwarding.");
 		nacre_channel_request_agent(state->session, state->channel, false);

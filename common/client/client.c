@@ -134,6 +134,48 @@ log_guess(const struct nacre_client *client)
 				 : "wrong");
 }
 
+static bool
+contains(struct nacre_span text, const char *word)
+{
+	return memmem(text.data, text.length, word, strlen(word)) != NULL;
+}
+
+/* Ends of a connection that people ask about, and what helps. */
+static const struct end_hint {
+	const char *text; /* found in the reason */
+	const char *hint;
+} end_hints[] = {
+    {"Too many authentication failures",
+	"the server counts every key that it does not know. Offer the right one alone: "
+	"ssh -o IdentitiesOnly=yes -i FILE"},
+    {"no matching host key type found",
+	"allow a name of its offer, if that is safe enough here: ssh -o HostKeyAlgorithms=+NAME"},
+    {"no matching key exchange method found",
+	"allow a name of its offer, if that is safe enough here: ssh -o KexAlgorithms=+NAME"},
+    {"no matching cipher found",
+	"allow a name of its offer, if that is safe enough here: ssh -o Ciphers=+NAME"},
+};
+
+static void
+log_end_hint(struct nacre_span reason)
+{
+	for (size_t i = 0; i < sizeof end_hints / sizeof *end_hints; i++)
+		if (contains(reason, end_hints[i].text))
+			nacre_log(NACRE_LOG_INFO, "hint: %s", end_hints[i].hint);
+}
+
+/* Without a reason the words depend on how far we were. */
+static void
+log_lost(const struct nacre_client *client)
+{
+	if (client->authenticated)
+		nacre_log(NACRE_LOG_INFO, "Connection to %s closed by remote host.",
+		    client->config->hostname);
+	else
+		nacre_log(NACRE_LOG_ERROR, "Connection %s by %s",
+		    client->reset ? "reset" : "closed", client->peer);
+}
+
 /* What tells the person why the connection ended, in the words of ssh(1). */
 static void
 log_disconnected(struct nacre_client *client, const struct nacre_event *event)
@@ -141,28 +183,21 @@ log_disconnected(struct nacre_client *client, const struct nacre_event *event)
 	const struct nacre_span text = event->u.disconnected.text;
 	const int error = event->u.disconnected.error;
 
-	client->disconnect_seen = true;
 	if (error == NACRE_ERROR_NEGOTIATION) {
 		nacre_log(
 		    NACRE_LOG_FATAL, "Unable to negotiate with %s: %.*s", client->peer, TEXT(text));
-		return;
-	}
-	if (event->u.disconnected.by_peer && event->u.disconnected.reason != 0) {
+	} else if (event->u.disconnected.by_peer && event->u.disconnected.reason != 0) {
 		nacre_log(NACRE_LOG_FATAL, "Received disconnect from %s:%u: %.*s", client->peer,
 		    event->u.disconnected.reason, TEXT(text));
 		nacre_log(NACRE_LOG_FATAL, "Disconnected from %s", client->peer);
-		return;
+	} else if (error == NACRE_ERROR_CLOSED || event->u.disconnected.by_peer) {
+		log_lost(client);
+	} else {
+		nacre_log(NACRE_LOG_FATAL, "Connection to %s: %.*s", client->peer,
+		    text.length > 0 ? (int)text.length : (int)strlen(nacre_error_string(error)),
+		    text.length > 0 ? (const char *)text.data : nacre_error_string(error));
 	}
-	if (error == NACRE_ERROR_CLOSED || event->u.disconnected.by_peer) {
-		nacre_log(NACRE_LOG_ERROR, "Connection %s by %s",
-		    client->reset ? "reset" : "closed", client->peer);
-		return;
-	}
-	if (text.length > 0)
-		nacre_log(NACRE_LOG_FATAL, "Connection to %s: %.*s", client->peer, TEXT(text));
-	else
-		nacre_log(NACRE_LOG_FATAL, "Connection to %s: %s", client->peer,
-		    nacre_error_string(error));
+	log_end_hint(text);
 }
 
 static bool
@@ -176,7 +211,8 @@ on_log(struct nacre_client *client, const struct nacre_event *event)
 static bool
 on_identified(struct nacre_client *client, const struct nacre_event *event)
 {
-	(void)event;
+	client->openssh_like =
+	    contains(event->u.text, "OpenSSH") || contains(event->u.text, "Nacre");
 	nacre_log(NACRE_LOG_DEBUG1, "Authenticating to %s:%d as '%s'", client->config->hostname,
 	    client->config->port, client->config->user);
 	return true;
@@ -578,6 +614,12 @@ struct nacre_session *
 nacre_client_session(const struct nacre_client *client)
 {
 	return client->session;
+}
+
+bool
+nacre_client_knows_openssh(const struct nacre_client *client)
+{
+	return client->openssh_like;
 }
 
 int

@@ -112,6 +112,7 @@ struct nacre_client {
 	bool failed;          /* for a reason of ours that was logged */
 	bool closed, reset;   /* by the peer */
 	bool disconnect_seen; /* and logged */
+	bool openssh_like;    /* the server knows OpenSSH's global requests */
 	bool guess;           /* a key exchange guess may be sent */
 	bool retry;           /* the server did not know what to do with it */
 	bool settled;

@@ -57,6 +57,9 @@ int nacre_client_read_fd(const struct nacre_client *client);
 int nacre_client_write_fd(const struct nacre_client *client);
 /* "ADDRESS port NUMBER" as messages name the peer; with a proxy "UNKNOWN port 65535". */
 const char *nacre_client_peer(const struct nacre_client *client);
+/* True when the server says that it is OpenSSH or Nacre and so knows OpenSSH's extensions that are
+ * not announced. */
+bool nacre_client_knows_openssh(const struct nacre_client *client);
 /* The socket of the agent to forward (ForwardAgent), or NULL when there is none. */
 const char *nacre_client_forward_agent_path(struct nacre_client *client);
 

@@ -367,6 +367,7 @@ def test_no_common_algorithm(nacre_ssh, servers, user_keys):
     assert result.returncode == 255
     assert b'Unable to negotiate with 127.0.0.1 port' in result.stderr
     assert b'no matching cipher found' in result.stderr and b'aes256-ctr' in result.stderr
+    assert b'hint: ' in result.stderr and b'Ciphers=+' in result.stderr
 
 
 def test_permission_denied(nacre_ssh, server, tmp_path):
@@ -375,6 +376,17 @@ def test_permission_denied(nacre_ssh, server, tmp_path):
     assert result.returncode == 255
     assert re.search(rb'%s@127\.0\.0\.1: Permission denied \([a-z,-]*publickey[a-z,-]*\)\.' %
                      server.user.encode(), result.stderr), result.stderr
+
+
+def test_too_many_keys(nacre_ssh, server, tmp_path):
+    strangers = [make_key(str(tmp_path / f'k{i}'), ['-t', 'ed25519']) for i in range(8)]
+    options = [word for key in strangers[1:] for word in ('-i', key)]
+    result = run(asking(nacre_ssh, server, *options, key=strangers[0], words=['true']))
+    assert result.returncode == 255
+    assert re.search(rb'Received disconnect from 127.0.0.1 port %d:2: Too many authentication failures' %
+                     server.port, result.stderr), result.stderr
+    assert b'Disconnected from 127.0.0.1 port' in result.stderr
+    assert b'IdentitiesOnly=yes' in result.stderr
 
 
 # Host keys -------------------------------------------------------------------------------------------
