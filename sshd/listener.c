@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -386,6 +387,35 @@ write_state(struct listener *listener)
 	return error;
 }
 
+/* Nothing that an administrator wrote is passed over in silence. */
+static void
+say_what_is_not_in_force(const struct nacre_sshd_config *config)
+{
+	const struct {
+		const char *keyword;
+		bool set;
+	} rows[] = {
+	    {"HostCertificate", config->host_certificate.count > 0},
+	    {"HostKeyAgent", config->host_key_agent != NULL},
+	    {"TrustedUserCAKeys", config->trusted_user_ca_keys != NULL},
+	    {"AuthorizedKeysCommand", config->authorized_keys_command != NULL},
+	    {"AuthorizedPrincipalsCommand", config->authorized_principals_command != NULL},
+	    {"HostbasedAuthentication", config->hostbased_authentication},
+	    {"X11Forwarding", config->x11_forwarding},
+	    {"PermitTunnel", config->permit_tunnel != NACRE_TUNNEL_NO},
+	    {"ExposeAuthInfo", config->expose_auth_info},
+	    {"ChannelTimeout", config->channel_timeout_count > 0},
+	    {"UnusedConnectionTimeout", config->unused_connection_timeout > 0},
+	    {"PerSourceMaxStartups", config->per_source_max_startups != INT_MAX},
+	    {"UseDNS", config->use_dns},
+	};
+
+	for (size_t i = 0; i < MEMBERS(rows); i++)
+		if (rows[i].set)
+			nacre_log(NACRE_LOG_INFO, "%s is set, but has no effect in this version",
+			    rows[i].keyword);
+}
+
 static void
 say_what_is_given_up(const struct server *server)
 {
@@ -424,6 +454,7 @@ listener_run(struct server *server, int argc, char **argv)
 		nacre_log(NACRE_LOG_ERROR, "Couldn't create pid file \"%s\": %s", pid_file,
 		    strerror(errno));
 	say_what_is_given_up(server);
+	say_what_is_not_in_force(server->config);
 	if (write_state(&listener) != 0)
 		nacre_fatal("cannot make a memory file: %s", strerror(errno));
 	prepare(&listener);
