@@ -11,6 +11,7 @@
 #include <nacre/log.h>
 #include <nacre/process.h>
 #include <nacre/sandbox.h>
+#include <nacre/socket.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -69,6 +70,7 @@ tune_socket(int fd, const struct nacre_sshd_config *config)
 
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	nacre_socket_fit_path(fd);
 	if (config->tcp_keep_alive)
 		setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
 }

@@ -4,6 +4,7 @@
  */
 #include <client/client.h>
 #include <nacre/poller.h>
+#include <nacre/socket.h>
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -280,6 +281,8 @@ wait_connected(const struct nacre_client *client)
 		return ETIMEDOUT;
 	if (getsockopt(client->fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0)
 		return errno;
+	if (error == 0)
+		nacre_socket_fit_path(client->fd);
 	return error;
 }
 

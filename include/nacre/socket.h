@@ -1,0 +1,20 @@
+/* How a TCP socket is set for the path that it runs over. */
+#ifndef NACRE_SOCKET_H
+#define NACRE_SOCKET_H
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * For a connected TCP socket whose round trip is long (from 5 ms on): a send buffer that holds what
+ * such a path carries, beyond the kernel's automatic limit of half of it, but little that has not
+ * been sent yet, so that keystrokes do not queue behind bulk data. Others are left alone, and so
+ * are sockets that are not TCP.
+ */
+void nacre_socket_fit_path(int socket);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
