@@ -43,7 +43,7 @@ struct session_state {
 	int status;
 	struct stream input, streams[2]; /* by enum nacre_stream */
 	bool input_over;                 /* nothing more is read from it */
-	bool output_shut[2];             /* closed after the peer's end of file */
+	bool output_lost;                /* it could not be written */
 	struct escape escape;
 	uint8_t typed[TYPED_MAX + 1]; /* filtered, not sent yet */
 	size_t typed_start, typed_end;
@@ -264,10 +264,17 @@ on_refused(struct session_state *state, const struct nacre_event *event)
 	finish(state, EXIT_OWN_ERROR);
 }
 
-/* Somebody closed our standard output: the remote command learns it, the rest is dropped. */
+/* Nobody takes our output any more: the remote command learns it, the rest is dropped. Whoever
+ * closed a pipe knows; a full disk must not pass for success. */
 static void
-output_broken(struct session_state *state, enum nacre_stream stream)
+output_broken(struct session_state *state, enum nacre_stream stream, int error)
 {
+	if (error != EPIPE) {
+		nacre_log(NACRE_LOG_ERROR, "write to %s: %s",
+		    stream == NACRE_STREAM_DATA ? "standard output" : "standard error",
+		    strerror(error));
+		state->output_lost = true;
+	}
 	stream_close(&state->streams[stream]);
 	if (stream == NACRE_STREAM_DATA)
 		nacre_channel_request_eow(state->session, state->channel);
@@ -290,7 +297,7 @@ pump_output(struct session_state *state, enum nacre_stream stream)
 			if (put < 0 && errno == EAGAIN)
 				return;
 			if (put < 0)
-				output_broken(state, stream);
+				output_broken(state, stream, errno);
 			else
 				consumed = (size_t)put;
 		}
@@ -785,7 +792,8 @@ session_run(struct nacre_client *client, const struct session_plan *plan)
 		turn(state, &mask);
 	nacre_terminal_restore();
 	log_end(state);
-	const int status = state->status;
+	const int status =
+	    state->output_lost && state->status == 0 ? EXIT_OWN_ERROR : state->status;
 	free(state);
 	return status;
 }

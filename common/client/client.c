@@ -232,6 +232,8 @@ on_host_key(struct nacre_client *client, const struct nacre_event *event)
 {
 	const bool trusted = host_key_trusted(client, event->u.host_key.blob);
 
+	/* A person may have thought about it for longer than ConnectTimeout. */
+	client->handshake_deadline = UINT64_MAX;
 	client->failed |= !trusted;
 	nacre_session_trust_host_key(client->session, trusted);
 	return true;

@@ -176,6 +176,19 @@ def test_reader_that_waits_does_not_block_the_writer(nacre_ssh, server):
         assert process.stdout.read() == data
 
 
+def test_full_disk_is_no_success(nacre_ssh, server):
+    with open('/dev/full', 'wb') as full:
+        result = subprocess.run(nacre_ssh.command(server) + ['echo lost; exit 0'], stdout=full,
+                                stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=PATIENCE)
+    assert result.returncode == 255 and b'No space left on device' in result.stderr
+
+
+def test_closed_standard_streams(nacre_ssh, server):
+    for closed in ('<&-', '>&-', '2>&-', '<&- >&- 2>&-'):
+        words = ' '.join(f"'{word}'" for word in nacre_ssh.command(server))
+        assert run(['/bin/sh', '-c', f'{words} "echo x; echo y >&2; exit 5" {closed}']).returncode == 5
+
+
 def test_shared_standard_streams_stay_blocking(nacre_ssh, server):
     read_end, write_end = os.pipe()
     process = subprocess.Popen(nacre_ssh.command(server) + ['echo x; sleep 1'], stdout=write_end,
