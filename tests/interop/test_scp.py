@@ -64,7 +64,7 @@ COMMANDS = [
     ['d/a', 'h:t/'], ['d/a', 'h:t/new'], ['d', 'h:t/'], ['h:d', 't/'], ['-r', 'd', 'h:t/'],
     ['-r', 'd', 'h:new'], ['-r', 'h:{here}/d', '{here}/new'], ['d/a', 'd/sub/b', 'h:t'],
     ['d/a', 'd/sub/b', 'h:d/a'], ['h:d/a', 'h:d/sub/b', 't'], ['h:{here}/d/a', 'nodir/x'],
-    ['-r', 'd', 'h:{here}/d/a'], ['h:d/?', 't'], ['h:d/*/[ab]', 't'], ['-r', 'h:{here}/d', 'h:{here}/t'],
+    ['-r', 'd', 'h:{here}/d/a'], ['h:d/?', 't'], ['-r', 'h:{here}/d', 'h:{here}/t'],
     ['h:', 'x'], ['-p', 'd/a', 'h:t'], ['d/a', 'd/sub/b'], ['-l', '100000', 'd/a', 'h:t'],
     ['-X', 'nrequests=2', '-X', 'buffer=1024', 'd/a', 'h:t'], ['-3', 'h:d/a', 'h:t'], ['d/a'],
     ['./d/a', 'h:~/t'], ['h:~/d/a', 't'],
