@@ -29,6 +29,7 @@ enum tag_kind {
 	TAG_TARGET_OPEN,
 	TAG_READ,
 	TAG_WRITE,
+	TAG_FILE_TRUNCATE,
 	TAG_FILE_SETSTAT,
 	TAG_FILE_CLOSE
 };
@@ -56,6 +57,7 @@ struct directory {
 	struct nacre_sftp_attributes attributes;
 	unsigned depth;
 	bool creating; /* MKDIR is not answered yet */
+	bool fresh;    /* made by us: nothing was in it */
 	bool failed, finishing;
 	/* Listing of a local one: names, each with a NUL, in order. */
 	char *names;

@@ -140,12 +140,12 @@ open_target(struct nacre_transfer *transfer, struct file *file)
 	    .permissions = file->attributes.permissions & 0777,
 	};
 
+	/* Not cut yet: it may be the very file that is read at this end. */
 	file->opened_early = file->directory != NULL && file->directory->creating;
 	file->pending++;
 	transfer_sent(transfer,
 	    nacre_sftp_open(transfer->ends[NACRE_TRANSFER_TARGET], nacre_span_of(file->target_path),
-		NACRE_SFTP_OPEN_WRITE | NACRE_SFTP_OPEN_CREATE | NACRE_SFTP_OPEN_TRUNCATE,
-		&attributes, &tag));
+		NACRE_SFTP_OPEN_WRITE | NACRE_SFTP_OPEN_CREATE, &attributes, &tag));
 }
 
 static void
@@ -266,6 +266,24 @@ target_opened(
 
 /* Finishing --------------------------------------------------------------------------------- */
 
+/* Cuts off what a file that was there before had more. */
+static void
+truncate_target(struct nacre_transfer *transfer, struct file *file)
+{
+	struct nacre_sftp_tag tag = transfer_tag(TAG_FILE_TRUNCATE, file, 0);
+	const struct nacre_sftp_attributes attributes = {
+	    .flags = NACRE_SFTP_ATTR_SIZE,
+	    .size = is_remote(transfer, NACRE_TRANSFER_SOURCE) ? file->end : file->next_offset,
+	};
+
+	if (file->failed || (file->directory != NULL && file->directory->fresh))
+		return;
+	file->pending++;
+	transfer_sent(
+	    transfer, nacre_sftp_attributes_request(transfer->ends[NACRE_TRANSFER_TARGET],
+			  NACRE_SFTP_FSETSTAT, handle_span(&file->target), &attributes, &tag));
+}
+
 /* Sends what ends a file at a remote target, right behind its data. */
 static void
 finish_target(struct nacre_transfer *transfer, struct file *file)
@@ -278,6 +296,7 @@ finish_target(struct nacre_transfer *transfer, struct file *file)
 	if (file->fd >= 0)
 		close(file->fd);
 	file->fd = -1;
+	truncate_target(transfer, file);
 	attributes.flags &= NACRE_SFTP_ATTR_PERMISSIONS | NACRE_SFTP_ATTR_TIMES;
 	attributes.permissions &= 0777;
 	if (transfer->options.preserve && attributes.flags != 0 && !file->failed) {
@@ -321,13 +340,17 @@ write_answered(struct nacre_transfer *transfer, struct file *file, enum tag_kind
 {
 	static const char *const doings[] = {
 	    [TAG_WRITE] = "write remote",
+	    [TAG_FILE_TRUNCATE] = "remote truncate",
 	    [TAG_FILE_SETSTAT] = "remote fsetstat",
 	    [TAG_FILE_CLOSE] = "close remote",
 	};
 
+	/* Devices and pipes have no length. */
+	bool harmless = kind == TAG_FILE_TRUNCATE && reply->status == NACRE_SFTP_BAD_MESSAGE;
+
 	if (kind == TAG_WRITE)
 		transfer->write_requests--;
-	if (reply->status != NACRE_SFTP_OK && !file->failed) {
+	if (reply->status != NACRE_SFTP_OK && !harmless && !file->failed) {
 		transfer_error(transfer, "%s \"%s\": %s", doings[kind], file->target_path,
 		    transfer_status_text(reply));
 		fail_upload(transfer, file);

@@ -391,6 +391,7 @@ mkdir_answered(struct nacre_transfer *transfer, struct directory *directory,
 
 	if (reply->status == NACRE_SFTP_OK) {
 		directory->creating = false;
+		directory->fresh = true;
 		directory_release(transfer, directory);
 		return;
 	}

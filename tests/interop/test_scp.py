@@ -108,9 +108,21 @@ def test_full_disk(tmp_path):
     assert result.returncode == 1 and b'No space left on device' in result.stderr
 
 
+def test_shorter_than_before(tmp_path):
+    (tmp_path / 'f').write_bytes(b'short')
+    for target in ('up', 'down'):
+        (tmp_path / target).write_bytes(bytes(100000))
+    scp(tmp_path / 'f', f'h:{tmp_path}/up')
+    scp(f'h:{tmp_path}/f', tmp_path / 'down')
+    assert (tmp_path / 'up').read_bytes() == (tmp_path / 'down').read_bytes() == b'short'
+    assert scp(tmp_path / 'f', 'h:/dev/null').returncode == 0
+    assert scp(f'h:{tmp_path}/f', '/dev/null').returncode == 0
+
+
 def test_onto_itself(tmp_path):
     (tmp_path / 'f').write_bytes(b'precious' * 10000)
     scp(f'h:{tmp_path}/f', tmp_path / 'f')
+    scp(tmp_path / 'f', f'h:{tmp_path}/f')
     assert (tmp_path / 'f').read_bytes() == b'precious' * 10000
 
 
