@@ -35,8 +35,14 @@ HARDENING_LINK := -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code
 
 base_cflags := $(shell $(PKG_CONFIG) --cflags libsodium zlib 2>/dev/null)
 base_libs := $(shell $(PKG_CONFIG) --libs libsodium zlib 2>/dev/null || echo -lsodium -lz)
+# Each module is made from one folder, over one library.
+modules := crypto nettle
+module_folder_crypto := common/crypto/backend/openssl
+module_libs_crypto := $(shell $(PKG_CONFIG) --libs libcrypto 2>/dev/null || echo -lcrypto)
+module_folder_nettle := common/crypto/backend/nettle
+module_libs_nettle := $(shell $(PKG_CONFIG) --libs nettle 2>/dev/null || echo -lnettle)
 backend_cflags := $(shell $(PKG_CONFIG) --cflags libcrypto nettle 2>/dev/null)
-backend_libs := $(shell $(PKG_CONFIG) --libs libcrypto nettle 2>/dev/null || echo -lcrypto -lnettle)
+backend_libs := $(foreach module,$(modules),$(module_libs_$(module)))
 
 NACRE_CPPFLAGS := -D_GNU_SOURCE -Iinclude -Icommon -I. -DNACRE_VERSION='"$(VERSION)"' \
     -DNACRE_SYSCONFDIR='"$(SYSCONFDIR)"' -DNACRE_LIBEXECDIR='"$(LIBEXECDIR)"' \
@@ -45,9 +51,9 @@ NACRE_CFLAGS := -std=gnu11 $(OPTIMIZE) $(WARNINGS) $(HARDENING) $(SANITIZER) -fn
     -MMD -MP
 NACRE_LDFLAGS := $(HARDENING_LINK) $(SANITIZER) -Wl,--as-needed
 
-# The library: all of common/, except the adapters over OpenSSL and nettle, which are a module that
+# The library: all of common/, except the adapters over OpenSSL and nettle, which are modules that
 # the shared library loads on first use and that the static library contains.
-backend_sources := $(wildcard common/crypto/backend/*.c)
+backend_sources := $(foreach module,$(modules),$(wildcard $(module_folder_$(module))/*.c))
 loader_shared := $(wildcard common/crypto/backend_shared.c)
 loader_static := $(wildcard common/crypto/backend_static.c)
 library_sources := $(filter-out $(loader_shared) $(loader_static),$(wildcard common/*/*.c))
@@ -58,7 +64,7 @@ shared_objects := $(library_objects) $(loader_shared:%.c=$(BUILD)/obj/%.o)
 static_objects := $(library_objects) $(backend_objects) $(loader_static:%.c=$(BUILD)/obj/%.o)
 
 shared_library := $(BUILD)/lib/libnacre.so.$(SOVERSION)
-backend_module := $(BUILD)/lib/libnacre-crypto.so.$(SOVERSION)
+module_files := $(modules:%=$(BUILD)/lib/libnacre-%.so.$(SOVERSION))
 static_library := $(BUILD)/lib/libnacre.a
 
 # Programs: one list of sources each, and the libraries that only they need.
@@ -68,7 +74,7 @@ program_files := $(programs:%=$(BUILD)/bin/%)
 
 .PHONY: all library programs unit-tests clean install uninstall check check-unit demo bench lint
 all: library programs
-library: $(shared_library) $(backend_module) $(static_library) $(BUILD)/lib/libnacre.so $(BUILD)/lib/nacre.pc
+library: $(shared_library) $(module_files) $(static_library) $(BUILD)/lib/libnacre.so $(BUILD)/lib/nacre.pc
 programs: $(program_files)
 
 $(BUILD)/obj/%.o: %.c Makefile
@@ -81,11 +87,15 @@ $(shared_library): $(shared_objects) common/nacre.map
 	    -Wl,-Bsymbolic-functions $(if $(SANITIZE),,-Wl,-z,defs) -Wl,--enable-new-dtags '-Wl,-rpath,$$ORIGIN' \
 	    $(NACRE_LDFLAGS) $(LDFLAGS) $(shared_objects) $(base_libs)
 
-$(backend_module): $(backend_objects) $(shared_library)
-	@mkdir -p $(@D)
-	$(CC) -shared -o $@ -Wl,-soname,$(@F) -Wl,--version-script=common/nacre-crypto.map \
-	    $(if $(SANITIZE),,-Wl,-z,defs) -Wl,--enable-new-dtags '-Wl,-rpath,$$ORIGIN' \
-	    $(NACRE_LDFLAGS) $(LDFLAGS) $(backend_objects) $(shared_library) $(backend_libs) $(base_libs)
+define module_rule
+module_objects_$(1) := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $(module_folder_$(1))/*.c))
+$(BUILD)/lib/libnacre-$(1).so.$(SOVERSION): $$(module_objects_$(1)) $(shared_library) common/module.map
+	@mkdir -p $$(@D)
+	$$(CC) -shared -o $$@ -Wl,-soname,$$(@F) -Wl,--version-script=common/module.map \
+	    $(if $(SANITIZE),,-Wl,-z,defs) -Wl,--enable-new-dtags '-Wl,-rpath,$$$$ORIGIN' \
+	    $$(NACRE_LDFLAGS) $$(LDFLAGS) $$(module_objects_$(1)) $(shared_library) $$(module_libs_$(1)) $$(base_libs)
+endef
+$(foreach module,$(modules),$(eval $(call module_rule,$(module))))
 
 $(static_library): $(static_objects)
 	@mkdir -p $(@D)
@@ -103,7 +113,7 @@ $(BUILD)/lib/nacre.pc: common/nacre.pc.in Makefile
 	$(pc_file) > $@
 
 define program_rule
-$(BUILD)/bin/$(1): $(sources_$(1):%.c=$(BUILD)/obj/%.o) $(shared_library) $(backend_module)
+$(BUILD)/bin/$(1): $(sources_$(1):%.c=$(BUILD)/obj/%.o) $(shared_library) $(module_files)
 	@mkdir -p $$(@D)
 	$$(CC) -pie -o $$@ $$(NACRE_LDFLAGS) $$(LDFLAGS) -Wl,--enable-new-dtags \
 	    '-Wl,-rpath,$$$$ORIGIN/../lib:$$$$ORIGIN/../../lib' $(sources_$(1):%.c=$(BUILD)/obj/%.o) $(shared_library) $(libs_$(1)) $$(base_libs)
@@ -153,7 +163,7 @@ example_files := $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples
 bench_files := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*_bench.c))
 .PHONY: examples
 examples: $(example_files)
-$(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(shared_library) $(backend_module)
+$(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(shared_library) $(module_files)
 	@mkdir -p $(@D)
 	$(CC) -pie -o $@ $(NACRE_LDFLAGS) $(LDFLAGS) '-Wl,-rpath,$$ORIGIN/../lib' $< $(shared_library) $(base_libs)
 $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(static_library)
@@ -197,7 +207,7 @@ manual_pages := $(wildcard man/*.[158])
 section = $(subst .,,$(suffix $(1)))
 install: all
 	install -d $(addprefix $(DESTDIR),$(BINDIR) $(SBINDIR) $(LIBDIR)/pkgconfig $(INCLUDEDIR)/nacre $(LIBEXECDIR))
-	install -m 755 $(shared_library) $(backend_module) $(DESTDIR)$(LIBDIR)
+	install -m 755 $(shared_library) $(module_files) $(DESTDIR)$(LIBDIR)
 	ln -sf $(notdir $(shared_library)) $(DESTDIR)$(LIBDIR)/libnacre.so
 	install -m 644 $(static_library) $(DESTDIR)$(LIBDIR)
 	$(pc_file) > $(DESTDIR)$(LIBDIR)/pkgconfig/nacre.pc
@@ -209,7 +219,7 @@ install: all
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(BINDIR)/,$(bin_programs)) $(addprefix $(DESTDIR)$(SBINDIR)/,$(sbin_programs))
 	rm -f $(addprefix $(DESTDIR)$(LIBEXECDIR)/,$(libexec_programs)) $(DESTDIR)$(LIBDIR)/libnacre.so
-	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/,$(notdir $(shared_library) $(backend_module) $(static_library)) pkgconfig/nacre.pc)
+	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/,$(notdir $(shared_library) $(module_files) $(static_library)) pkgconfig/nacre.pc)
 	rm -f $(addprefix $(DESTDIR)$(INCLUDEDIR)/nacre/,$(notdir $(wildcard include/nacre/*.h)))
 	rm -f $(foreach page,$(manual_pages),$(DESTDIR)$(MANDIR)/man$(call section,$(page))/$(notdir $(page)))
 	-rmdir $(DESTDIR)$(INCLUDEDIR)/nacre $(DESTDIR)$(LIBEXECDIR) 2>/dev/null

@@ -34,7 +34,15 @@ load_files(struct nacre_client *client, const char *keyword, const struct nacre_
 			nacre_log(NACRE_LOG_DEBUG1, "load_hostkeys: %s: %s", path,
 			    error == NACRE_ERROR_SYSTEM ? strerror(errno)
 							: nacre_error_string(error));
+		/* Going on might pass over the line that revokes the key. */
+		if (error == NACRE_ERROR_LIBRARY)
+			nacre_log(NACRE_LOG_ERROR,
+			    "%s: hashed host names cannot be compared: libnacre-nettle.so.0 is not "
+			    "installed beside libnacre.so.0",
+			    path);
 		free(path);
+		if (error == NACRE_ERROR_LIBRARY)
+			return error;
 	}
 	return 0;
 }

@@ -1,7 +1,7 @@
 /* Tokens, variables and ~ in the values of ssh_config(5), as each keyword allows them. */
 #include "ssh_private.h"
 
-#include <crypto/sha1.h>
+#include <crypto/hash.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,15 +56,15 @@ static char *
 connection_hash(struct arena *arena, const char *const parts[5])
 {
 	static const char digits[] = "0123456789abcdef";
-	uint8_t digest[SHA1_LENGTH];
-	char text[2 * SHA1_LENGTH + 1], *out = text;
-	struct sha1 sha1;
+	struct nacre_span spans[5];
+	uint8_t digest[HASH_LENGTH_MAX];
+	char text[2 * HASH_LENGTH_MAX + 1], *out = text;
 
-	sha1_start(&sha1);
 	for (size_t i = 0; i < 5; i++)
-		sha1_update(&sha1, (const uint8_t *)parts[i], strlen(parts[i]));
-	sha1_finish(&sha1, digest);
-	for (size_t i = 0; i < SHA1_LENGTH; i++) {
+		spans[i] = nacre_span_of(parts[i]);
+	if (hash_spans(&hash_sha1, spans, 5, digest) != 0)
+		return NULL;
+	for (size_t i = 0; i < hash_sha1.length; i++) {
 		*out++ = digits[digest[i] >> 4];
 		*out++ = digits[digest[i] & 15];
 	}
@@ -73,7 +73,7 @@ connection_hash(struct arena *arena, const char *const parts[5])
 }
 
 size_t
-ssh_tokens(struct nacre_ssh_config *config, struct nacre_token *tokens)
+ssh_tokens(struct nacre_ssh_config *config, const char *text, struct nacre_token *tokens)
 {
 	struct arena *arena = &config->internal->arena;
 	const char *original = config->host != NULL ? config->host : "";
@@ -81,14 +81,17 @@ ssh_tokens(struct nacre_ssh_config *config, struct nacre_token *tokens)
 	const char *user = config->user != NULL ? config->user : config->internal->local_user;
 	const char *jump = config->proxy_jump != NULL ? config->proxy_jump : "";
 	char local[256] = "", brief[256], port[16], uid[16];
+	const char *connection = NULL;
 	size_t count = 0;
 
 	gethostname(local, sizeof local - 1);
 	snprintf(brief, sizeof brief, "%.*s", (int)strcspn(local, "."), local);
 	snprintf(port, sizeof port, "%d", config->port != 0 ? config->port : 22);
 	snprintf(uid, sizeof uid, "%u", (unsigned)getuid());
-	tokens[count++] = (struct nacre_token){
-	    'C', connection_hash(arena, (const char *const[5]){local, hostname, port, user, jump})};
+	if (strstr(text, "%C") != NULL)
+		connection = connection_hash(
+		    arena, (const char *const[5]){local, hostname, port, user, jump});
+	tokens[count++] = (struct nacre_token){'C', connection};
 	tokens[count++] = (struct nacre_token){'d', config->internal->home};
 	tokens[count++] = (struct nacre_token){'h', hostname};
 	tokens[count++] = (struct nacre_token){'i', arena_string(arena, uid)};
@@ -106,10 +109,10 @@ ssh_tokens(struct nacre_ssh_config *config, struct nacre_token *tokens)
 
 /* The tokens that are allowed: ours by the keyword, the caller's all. */
 static size_t
-tokens_select(struct nacre_ssh_config *config, const struct expansion *expansion,
+tokens_select(struct nacre_ssh_config *config, const struct expansion *expansion, const char *text,
     const struct nacre_token *more, size_t count, struct nacre_token *tokens)
 {
-	size_t all = ssh_tokens(config, tokens), kept = 0;
+	size_t all = ssh_tokens(config, text, tokens), kept = 0;
 
 	for (size_t i = 0; i < all; i++)
 		if (strchr(expansion->tokens, tokens[i].letter) != NULL)
@@ -153,7 +156,7 @@ nacre_ssh_config_expand(struct nacre_ssh_config *config, const char *keyword, co
 	if (error == 0 && strpbrk(text, "%$") == NULL) {
 		nacre_put_bytes(&out, text, strlen(text));
 	} else if (error == 0) {
-		count = tokens_select(config, expansion, more, count, tokens);
+		count = tokens_select(config, expansion, text, more, count, tokens);
 		error = nacre_expand_tokens(
 		    text, tokens, count, expansion->environment, &out, &problem);
 	}

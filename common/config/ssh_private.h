@@ -52,8 +52,9 @@ void ssh_parse_end(struct ssh_parse *parse);
 /* The name to connect to as far as it is known now, tokens expanded. Arena memory; NULL on error.
  */
 char *ssh_hostname(struct nacre_ssh_config *config, const char *host);
-/* Tokens for expansion (the ones that any keyword may use); values in arena memory. */
+/* Tokens for the expansion of "text" (those that any keyword may use; %C costs a hash and is there
+ * when the text has it); values in arena memory. */
 #define SSH_TOKENS_MAX ((size_t)24)
-size_t ssh_tokens(struct nacre_ssh_config *config, struct nacre_token *tokens);
+size_t ssh_tokens(struct nacre_ssh_config *config, const char *text, struct nacre_token *tokens);
 
 #endif

@@ -1,4 +1,4 @@
-/* Loads and initialises the backend, once a process. */
+/* Loads and initialises the modules of the backend, each once a process. */
 #include <crypto/backend.h>
 #include <nacre/crypto.h>
 
@@ -8,60 +8,109 @@
 #include <stdio.h>
 #include <string.h>
 
-static pthread_once_t load_once = PTHREAD_ONCE_INIT, initialise_once = PTHREAD_ONCE_INIT;
-static const struct backend *module;            /* loaded */
-static _Atomic(const struct backend *) current; /* and initialised */
+/* What has been tried is not tried again, whether it worked or not; the lock guards all but
+ * "current", which never changes once it is set. */
+static struct library {
+	bool load_tried, initialise_tried;
+	const struct backend_module *loaded;
+	_Atomic(const struct backend_module *) current; /* initialised, too */
+} libraries[BACKEND_MODULES];
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void
-load(void)
+library_load(enum backend_library which)
 {
-	const struct backend *table = backend_load();
+	struct library *const library = &libraries[which];
+	const struct backend_module *module;
 
-	if (table != NULL && strcmp(table->version, NACRE_VERSION) == 0)
-		module = table;
+	if (library->load_tried)
+		return;
+	library->load_tried = true;
+	module = backend_load(which);
+	if (module != NULL && strcmp(module->version, NACRE_VERSION) == 0)
+		library->loaded = module;
 }
 
 static void
-initialise(void)
+library_initialise(enum backend_library which)
 {
-	pthread_once(&load_once, load);
-	if (module != NULL && module->initialise() == 0)
-		atomic_store_explicit(&current, module, memory_order_release);
+	struct library *const library = &libraries[which];
+
+	library_load(which);
+	if (library->loaded == NULL || library->initialise_tried)
+		return;
+	library->initialise_tried = true;
+	if (library->loaded->initialise() == 0)
+		atomic_store_explicit(&library->current, library->loaded, memory_order_release);
+}
+
+static const struct backend_module *
+library_current(enum backend_library which)
+{
+	return atomic_load_explicit(&libraries[which].current, memory_order_acquire);
+}
+
+static const struct backend_module *
+library_get(enum backend_library which)
+{
+	if (library_current(which) == NULL) {
+		pthread_mutex_lock(&lock);
+		library_initialise(which);
+		pthread_mutex_unlock(&lock);
+	}
+	return library_current(which);
+}
+
+/* A module's table begins with what all have in common, so one pointer serves for the other. */
+const struct backend *
+backend_get(void)
+{
+	return (const struct backend *)library_get(BACKEND_OPENSSL);
 }
 
 const struct backend *
 backend_loaded(void)
 {
-	return atomic_load_explicit(&current, memory_order_acquire);
+	return (const struct backend *)library_current(BACKEND_OPENSSL);
 }
 
-const struct backend *
-backend_get(void)
+const struct backend_nettle *
+backend_nettle_get(void)
 {
-	const struct backend *backend = backend_loaded();
-
-	if (backend != NULL)
-		return backend;
-	pthread_once(&initialise_once, initialise);
-	return backend_loaded();
+	return (const struct backend_nettle *)library_get(BACKEND_NETTLE);
 }
 
 int
 nacre_crypto_preload(bool use)
 {
-	if (use)
-		return backend_get() != NULL ? 0 : NACRE_ERROR_LIBRARY;
-	pthread_once(&load_once, load);
-	return module != NULL ? 0 : NACRE_ERROR_LIBRARY;
+	bool all = true;
+
+	pthread_mutex_lock(&lock);
+	for (enum backend_library which = 0; which < BACKEND_MODULES; which++) {
+		if (use)
+			library_initialise(which);
+		else
+			library_load(which);
+		all = all && (use ? library_current(which) : libraries[which].loaded) != NULL;
+	}
+	pthread_mutex_unlock(&lock);
+	return all ? 0 : NACRE_ERROR_LIBRARY;
 }
 
 const char *
-nacre_crypto_versions(bool load_module)
+nacre_crypto_versions(bool load)
 {
 	static char text[160];
-	const struct backend *const backend = load_module ? backend_get() : backend_loaded();
+	size_t length;
 
-	snprintf(text, sizeof text, "libsodium %s%s%s", sodium_version_string(),
-	    backend != NULL ? ", " : "", backend != NULL ? backend->libraries() : "");
+	length = (size_t)snprintf(text, sizeof text, "libsodium %s", sodium_version_string());
+	for (enum backend_library which = 0; which < BACKEND_MODULES; which++) {
+		const struct backend_module *module =
+		    load ? library_get(which) : library_current(which);
+
+		if (module != NULL && length < sizeof text)
+			length += (size_t)snprintf(
+			    text + length, sizeof text - length, ", %s", module->libraries());
+	}
 	return text;
 }

@@ -1,13 +1,18 @@
 /*
  * What comes from OpenSSL and nettle: everything that a common login (curve25519, ML-KEM, ed25519,
  * chacha20-poly1305, SHA-2) does without. Linking libcrypto costs a process 0.7 ms and half a MiB
- * of private memory at its start and 1.5 ms more on first use, so these adapters live in a module,
- * libnacre-crypto.so.0 beside libnacre.so.0, that is loaded when the first of them is needed; the
- * static library contains them directly.
+ * of private memory at its start and 1.5 ms more on first use, so these adapters live in modules
+ * beside libnacre.so.0, each loaded when the first of its functions is needed:
+ *
+ *   libnacre-crypto.so.0    backend/openssl/: all but what follows
+ *   libnacre-nettle.so.0    backend/nettle/: UMAC, which OpenSSL has not, and SHA-1, for hashed
+ *                           host names are read by clients that need nothing else of a module
+ *
+ * The static library contains both.
  *
  * A process that is going to be confined calls nacre_crypto_preload() first.
  *
- * The module sees of the library only what it exports (nacre_...); the files in backend/ therefore
+ * A module sees of the library only what it exports (nacre_...); the files in backend/ therefore
  * call no internal function.
  */
 #ifndef CRYPTO_BACKEND_H
@@ -15,6 +20,15 @@
 
 #include <nacre/error.h>
 #include <nacre/wire.h>
+
+/* What the table of each module begins with. */
+struct backend_module {
+	const char *version; /* of Nacre; another one's module is not used */
+	/* Initialises the libraries underneath; called once, before anything else. */
+	int (*initialise)(void);
+	/* Name and version of the library that is in use; static. */
+	const char *(*libraries)(void);
+};
 
 /* A cipher in OpenSSL: AES in its modes, 3DES, ChaCha20 and Poly1305. */
 struct backend_cipher;
@@ -48,12 +62,11 @@ struct backend_hashes {
 	    const char *name, const struct nacre_span *spans, size_t count, uint8_t *digest);
 };
 
-/* A keyed MAC: HMAC in OpenSSL or UMAC in nettle. */
+/* A keyed MAC: HMAC in OpenSSL, UMAC in nettle. */
 struct backend_mac;
 
 struct backend_macs {
-	/* "name" is that of a hash for HMAC ("SHA256"), "UMAC-64" or "UMAC-128". NULL on failure.
-	 */
+	/* "name" is that of HMAC's hash ("SHA256"), or "UMAC-64" or "UMAC-128". NULL on failure. */
 	struct backend_mac *(*create)(const char *name, const uint8_t *key, size_t key_length);
 	void (*destroy)(struct backend_mac *mac);
 	/* HMAC covers the 32-bit sequence number and the data; UMAC has it as its nonce. */
@@ -84,34 +97,44 @@ struct backend_mlkem {
 
 struct backend_keys; /* see backend_keys.h */
 
+/* OpenSSL. */
 struct backend {
-	const char *version; /* of Nacre; another one's module is not used */
-	/* Initialises the libraries underneath; called once, before anything else. */
-	int (*initialise)(void);
-	/* The version of OpenSSL that is in use; static. */
-	const char *(*libraries)(void);
+	struct backend_module module;
 	const struct backend_ciphers *ciphers;
 	const struct backend_hashes *hashes;
-	const struct backend_macs *macs;
+	const struct backend_macs *hmac;
 	const struct backend_agreements *agreements;
 	const struct backend_mlkem *mlkem;
 	const struct backend_keys *keys;
 };
 
-/* The backend, loaded now if need be; NULL when it cannot be loaded (NACRE_ERROR_LIBRARY). */
+/* nettle. */
+struct backend_nettle {
+	struct backend_module module;
+	const struct backend_macs *umac;
+	/* SHA-1 of the concatenation, 20 bytes. */
+	void (*sha1)(const struct nacre_span *spans, size_t count, uint8_t *digest);
+	void (*hmac_sha1)(struct nacre_span key, struct nacre_span data, uint8_t *digest);
+};
+
+/* OpenSSL, loaded now if need be; NULL when it cannot be loaded (NACRE_ERROR_LIBRARY). */
 const struct backend *backend_get(void);
-/* The backend if it is loaded and initialised already; never loads it. */
+/* OpenSSL if it is loaded and initialised already; never loads it. */
 const struct backend *backend_loaded(void);
+/* nettle, as backend_get(). */
+const struct backend_nettle *backend_nettle_get(void);
 
-/* Private to backend*.c: the module's table, NULL when there is no module. Called once. */
-const struct backend *backend_load(void);
-/* The table itself, the module's only symbol. */
-extern const struct backend nacre_crypto_backend;
+/* Private to backend*.c: a module's table, NULL when there is no such module. */
+enum backend_library { BACKEND_OPENSSL, BACKEND_NETTLE, BACKEND_MODULES };
+const struct backend_module *backend_load(enum backend_library which);
+/* The tables themselves, each its module's only symbol. */
+extern const struct backend nacre_openssl_backend;
+extern const struct backend_nettle nacre_nettle_backend;
 
-/* The sub-tables, one file each in backend/. */
+/* The sub-tables, one file each in backend/openssl/. */
 extern const struct backend_ciphers backend_ciphers;
 extern const struct backend_hashes backend_hashes;
-extern const struct backend_macs backend_macs;
+extern const struct backend_macs backend_hmac;
 extern const struct backend_agreements backend_agreements;
 extern const struct backend_mlkem backend_mlkem;
 

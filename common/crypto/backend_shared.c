@@ -1,4 +1,4 @@
-/* Finds the backend for the shared library: a module, in the folder that the library is in. */
+/* Finds the modules of the backend for the shared library: files in the folder that it is in. */
 #include <crypto/backend.h>
 
 #include <dlfcn.h>
@@ -6,12 +6,17 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MODULE "libnacre-crypto.so.0"
+static const struct {
+	const char *file, *table;
+} modules[BACKEND_MODULES] = {
+    [BACKEND_OPENSSL] = {"libnacre-crypto.so.0", "nacre_openssl_backend"},
+    [BACKEND_NETTLE] = {"libnacre-nettle.so.0", "nacre_nettle_backend"},
+};
 
-/* The module stands beside this library. Its whole path is given, for the loader would look it up
- * by the RUNPATH of whoever calls dlopen(), which is not us when a sanitizer stands between. */
-const struct backend *
-backend_load(void)
+/* The whole path is given, for the loader would look a name up by the RUNPATH of whoever calls
+ * dlopen(), which is not us when a sanitizer stands between. */
+const struct backend_module *
+backend_load(enum backend_library which)
 {
 	Dl_info library;
 	const char *slash;
@@ -20,9 +25,9 @@ backend_load(void)
 
 	if (dladdr((const void *)&backend_load, &library) == 0 ||
 	    (slash = strrchr(library.dli_fname, '/')) == NULL ||
-	    (size_t)snprintf(path, sizeof path, "%.*s/" MODULE, (int)(slash - library.dli_fname),
-		library.dli_fname) >= sizeof path)
+	    (size_t)snprintf(path, sizeof path, "%.*s/%s", (int)(slash - library.dli_fname),
+		library.dli_fname, modules[which].file) >= sizeof path)
 		return NULL;
 	handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-	return handle != NULL ? dlsym(handle, "nacre_crypto_backend") : NULL;
+	return handle != NULL ? dlsym(handle, modules[which].table) : NULL;
 }

@@ -1,7 +1,6 @@
-/* Hash functions over libsodium, our SHA-1 and the backend; HMAC over all of them. */
+/* Hash functions over libsodium and the backend; HMAC over all of them. */
 #include <crypto/backend.h>
 #include <crypto/hash.h>
-#include <crypto/sha1.h>
 
 #include <sodium.h>
 #include <string.h>
@@ -11,10 +10,12 @@
 struct hash_functions {
 	int (*digest)(const struct hash_algorithm *algorithm, const struct nacre_span *spans,
 	    size_t count, uint8_t *digest);
+	/* NULL: made of digests. */
+	int (*hmac)(struct nacre_span key, struct nacre_span data, uint8_t *digest);
 };
 
 static int
-backend_digest(const struct hash_algorithm *algorithm, const struct nacre_span *spans, size_t count,
+md5_digest(const struct hash_algorithm *algorithm, const struct nacre_span *spans, size_t count,
     uint8_t *digest)
 {
 	const struct backend *backend = backend_get();
@@ -27,13 +28,24 @@ static int
 sha1_digest(const struct hash_algorithm *algorithm, const struct nacre_span *spans, size_t count,
     uint8_t *digest)
 {
-	struct sha1 state;
+	const struct backend_nettle *nettle = backend_nettle_get();
 
 	(void)algorithm;
-	sha1_start(&state);
-	for (size_t i = 0; i < count; i++)
-		sha1_update(&state, spans[i].data, spans[i].length);
-	sha1_finish(&state, digest);
+	if (nettle == NULL)
+		return NACRE_ERROR_LIBRARY;
+	nettle->sha1(spans, count, digest);
+	return 0;
+}
+
+/* Thousands of hashed host names are looked through in a login. */
+static int
+sha1_hmac(struct nacre_span key, struct nacre_span data, uint8_t *digest)
+{
+	const struct backend_nettle *nettle = backend_nettle_get();
+
+	if (nettle == NULL)
+		return NACRE_ERROR_LIBRARY;
+	nettle->hmac_sha1(key, data, digest);
 	return 0;
 }
 
@@ -74,10 +86,12 @@ sha512_digest(const struct hash_algorithm *algorithm, const struct nacre_span *s
 	return 0;
 }
 
-static const struct hash_functions from_backend = {backend_digest}, from_sha1 = {sha1_digest},
-				   from_sha256 = {sha256_digest}, from_sha512 = {sha512_digest};
+static const struct hash_functions from_md5 = {md5_digest, NULL},
+				   from_sha1 = {sha1_digest, sha1_hmac},
+				   from_sha256 = {sha256_digest, NULL},
+				   from_sha512 = {sha512_digest, NULL};
 
-const struct hash_algorithm hash_md5 = {"MD5", 16, 64, &from_backend};
+const struct hash_algorithm hash_md5 = {"MD5", 16, 64, &from_md5};
 const struct hash_algorithm hash_sha1 = {"SHA1", 20, 64, &from_sha1};
 const struct hash_algorithm hash_sha256 = {"SHA256", 32, 64, &from_sha256};
 const struct hash_algorithm hash_sha384 = {"SHA384", 48, 128, &from_sha512};
@@ -119,6 +133,8 @@ hash_hmac(const struct hash_algorithm *algorithm, struct nacre_span key, struct 
 	uint8_t block[BLOCK_MAX] = {0}, inner[HASH_LENGTH_MAX];
 	int result = 0;
 
+	if (algorithm->functions->hmac != NULL)
+		return algorithm->functions->hmac(key, data, digest);
 	if (key.length > algorithm->block_length)
 		result = hash_span(algorithm, key, block);
 	else if (key.length > 0)

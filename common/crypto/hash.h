@@ -1,6 +1,6 @@
 /*
- * Hash functions as a table. SHA-2 comes from libsodium, SHA-1 is our own; MD5 is the backend's
- * (see backend.h), which is loaded on first use.
+ * Hash functions as a table. SHA-2 comes from libsodium, SHA-1 from nettle and MD5 from OpenSSL,
+ * which are loaded on first use (see backend.h): only those two can fail.
  */
 #ifndef CRYPTO_HASH_H
 #define CRYPTO_HASH_H

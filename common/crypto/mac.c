@@ -1,6 +1,6 @@
 /*
- * The table of MACs. All come from the backend: they serve ciphers without authentication of their
- * own, which come from there as well, and OpenSSL's are the fastest.
+ * The table of MACs. All come from the backend, UMAC from nettle and HMAC from OpenSSL: they serve
+ * ciphers without authentication of their own, which come from there as well.
  */
 #include <crypto/backend.h>
 #include <crypto/mac.h>
@@ -10,7 +10,7 @@
 
 struct mac {
 	const struct mac_algorithm *algorithm;
-	const struct backend *backend;
+	const struct backend_macs *functions;
 	struct backend_mac *context;
 };
 
@@ -20,16 +20,16 @@ struct mac {
  * authenticating cipher need the others named in its configuration.
  */
 static const struct mac_algorithm algorithms[] = {
-    {"umac-64-etm@openssh.com", 16, 8, true, false, "UMAC-64"},
-    {"umac-128-etm@openssh.com", 16, 16, true, true, "UMAC-128"},
-    {"hmac-sha2-256-etm@openssh.com", 32, 32, true, true, "SHA256"},
-    {"hmac-sha2-512-etm@openssh.com", 64, 64, true, true, "SHA512"},
-    {"hmac-sha1-etm@openssh.com", 20, 20, true, false, "SHA1"},
-    {"umac-64@openssh.com", 16, 8, false, false, "UMAC-64"},
-    {"umac-128@openssh.com", 16, 16, false, false, "UMAC-128"},
-    {"hmac-sha2-256", 32, 32, false, false, "SHA256"},
-    {"hmac-sha2-512", 64, 64, false, false, "SHA512"},
-    {"hmac-sha1", 20, 20, false, false, "SHA1"},
+    {"umac-64-etm@openssh.com", 16, 8, true, false, true, "UMAC-64"},
+    {"umac-128-etm@openssh.com", 16, 16, true, true, true, "UMAC-128"},
+    {"hmac-sha2-256-etm@openssh.com", 32, 32, true, true, false, "SHA256"},
+    {"hmac-sha2-512-etm@openssh.com", 64, 64, true, true, false, "SHA512"},
+    {"hmac-sha1-etm@openssh.com", 20, 20, true, false, false, "SHA1"},
+    {"umac-64@openssh.com", 16, 8, false, false, true, "UMAC-64"},
+    {"umac-128@openssh.com", 16, 16, false, false, true, "UMAC-128"},
+    {"hmac-sha2-256", 32, 32, false, false, false, "SHA256"},
+    {"hmac-sha2-512", 64, 64, false, false, false, "SHA512"},
+    {"hmac-sha1", 20, 20, false, false, false, "SHA1"},
 };
 
 const struct mac_algorithm *
@@ -48,6 +48,20 @@ mac_find(struct nacre_span name)
 	return NULL;
 }
 
+static const struct backend_macs *
+functions_of(const struct mac_algorithm *algorithm)
+{
+	const struct backend_nettle *nettle;
+	const struct backend *openssl;
+
+	if (algorithm->is_umac) {
+		nettle = backend_nettle_get();
+		return nettle != NULL ? nettle->umac : NULL;
+	}
+	openssl = backend_get();
+	return openssl != NULL ? openssl->hmac : NULL;
+}
+
 int
 mac_new(const struct mac_algorithm *algorithm, const uint8_t *key, struct mac **mac)
 {
@@ -57,9 +71,9 @@ mac_new(const struct mac_algorithm *algorithm, const uint8_t *key, struct mac **
 	if (new == NULL)
 		return NACRE_ERROR_MEMORY;
 	new->algorithm = algorithm;
-	if ((new->backend = backend_get()) != NULL)
+	if ((new->functions = functions_of(algorithm)) != NULL)
 		new->context =
-		    new->backend->macs->create(algorithm->backend_name, key, algorithm->key_length);
+		    new->functions->create(algorithm->backend_name, key, algorithm->key_length);
 	if (new->context == NULL) {
 		free(new);
 		return NACRE_ERROR_LIBRARY;
@@ -73,14 +87,14 @@ mac_free(struct mac *mac)
 {
 	if (mac == NULL)
 		return;
-	mac->backend->macs->destroy(mac->context);
+	mac->functions->destroy(mac->context);
 	free(mac);
 }
 
 int
 mac_compute(struct mac *mac, uint32_t sequence, struct nacre_span data, uint8_t *tag)
 {
-	return mac->backend->macs->compute(mac->context, sequence, data, tag);
+	return mac->functions->compute(mac->context, sequence, data, tag);
 }
 
 int

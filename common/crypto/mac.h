@@ -16,8 +16,9 @@ struct mac_algorithm {
 	size_t key_length;
 	size_t tag_length;
 	bool encrypt_then_mac;
-	bool by_default_server; /* a client offers all by default */
-	const char *backend_name; /* its name in the backend */
+	bool by_default_server;   /* a client offers all by default */
+	bool is_umac;             /* from nettle; else HMAC, from OpenSSL */
+	const char *backend_name; /* its name there */
 };
 
 const struct mac_algorithm *mac_find(struct nacre_span name);

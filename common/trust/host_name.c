@@ -2,13 +2,14 @@
 #include "host_name.h"
 #include "file.h"
 
+#include <crypto/hash.h>
 #include <crypto/random.h>
-#include <crypto/sha1.h>
 #include <nacre/pattern.h>
 
 #include <string.h>
 
-#define HASH_MAGIC "|1|"
+#define HASH_MAGIC  "|1|"
+#define SHA1_LENGTH 20
 /* The length of SHA1_LENGTH bytes in base64. */
 #define HASH_TEXT_LENGTH ((size_t)28)
 
@@ -40,30 +41,6 @@ known_line_parse(struct nacre_span text, struct known_line *line)
 		return KNOWN_LINE_INVALID;
 	line->hashed = line->names.length > 3 && memcmp(line->names.data, HASH_MAGIC, 3) == 0;
 	return KNOWN_LINE_HOST;
-}
-
-static const uint8_t hmac_inner = 0x36, hmac_outer = 0x5c;
-
-/* HMAC-SHA1 with a key of at most a block. */
-static void
-name_hash(const uint8_t *salt, size_t length, struct nacre_span name, uint8_t *digest)
-{
-	uint8_t pad[SHA1_BLOCK_LENGTH];
-	struct sha1 sha1;
-
-	memset(pad, hmac_inner, sizeof pad);
-	for (size_t i = 0; i < length; i++)
-		pad[i] ^= salt[i];
-	sha1_start(&sha1);
-	sha1_update(&sha1, pad, sizeof pad);
-	sha1_update(&sha1, name.data, name.length);
-	sha1_finish(&sha1, digest);
-	for (size_t i = 0; i < sizeof pad; i++)
-		pad[i] ^= hmac_inner ^ hmac_outer;
-	sha1_start(&sha1);
-	sha1_update(&sha1, pad, sizeof pad);
-	sha1_update(&sha1, digest, SHA1_LENGTH);
-	sha1_finish(&sha1, digest);
 }
 
 /* Values of base64 digits (RFC 4648 section 4) plus one; 0 where there is none. Looked up rather than
@@ -166,8 +143,16 @@ hashed_matches(struct nacre_span names, struct nacre_span name)
 	if (names.length != 3 + 2 * HASH_TEXT_LENGTH + 1 || text[HASH_TEXT_LENGTH] != '|' ||
 	    !digest_decode(text, salt) || !digest_decode(text + HASH_TEXT_LENGTH + 1, wanted))
 		return false;
-	name_hash(salt, sizeof salt, name, digest);
-	return memcmp(digest, wanted, sizeof digest) == 0;
+	return hash_hmac(&hash_sha1, (struct nacre_span){salt, sizeof salt}, name, digest) == 0 &&
+	       memcmp(digest, wanted, sizeof digest) == 0;
+}
+
+int
+known_line_ready(const struct known_line *line)
+{
+	uint8_t digest[SHA1_LENGTH];
+
+	return line->hashed ? hash_spans(&hash_sha1, NULL, 0, digest) : 0;
 }
 
 bool
@@ -184,7 +169,10 @@ host_name_put_hashed(struct nacre_span name, struct nacre_buffer *text)
 	uint8_t salt[SHA1_LENGTH], digest[SHA1_LENGTH];
 
 	random_bytes(salt, sizeof salt);
-	name_hash(salt, sizeof salt, name, digest);
+	if (hash_hmac(&hash_sha1, (struct nacre_span){salt, sizeof salt}, name, digest) != 0) {
+		text->failed = true;
+		return;
+	}
 	nacre_put_format(text, HASH_MAGIC);
 	nacre_put_base64(text, (struct nacre_span){salt, sizeof salt});
 	nacre_put_byte(text, '|');

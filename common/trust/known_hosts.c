@@ -68,6 +68,7 @@ name_without_port(struct nacre_span name)
 struct lookup {
 	const char *file;
 	struct nacre_span name, address, plain_name;
+	bool hashes_ready; /* a hashed line could be compared */
 };
 
 static bool
@@ -115,13 +116,18 @@ known_hosts_add(struct nacre_known_hosts *known, const struct known_line *line,
 }
 
 static int
-lookup_line(struct nacre_known_hosts *known, const struct lookup *lookup, struct nacre_span text,
-    unsigned number)
+lookup_line(
+    struct nacre_known_hosts *known, struct lookup *lookup, struct nacre_span text, unsigned number)
 {
 	struct known_line line;
+	int error;
 
 	if (known_line_parse(text, &line) != KNOWN_LINE_HOST)
 		return 0;
+	/* A line that cannot be compared might be the one that revokes the key. */
+	if (!lookup->hashes_ready && (error = known_line_ready(&line)) != 0)
+		return error;
+	lookup->hashes_ready |= line.hashed;
 	if (name_found(&line, lookup->name))
 		return known_hosts_add(known, &line, lookup, number, false, false);
 	if (name_found(&line, lookup->plain_name))

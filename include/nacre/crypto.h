@@ -40,12 +40,13 @@ const char *nacre_algorithms_default(enum nacre_algorithm_list list, bool server
 int nacre_algorithms_assemble(enum nacre_algorithm_list list, bool server, struct nacre_span text,
     struct nacre_buffer *assembled, struct nacre_span *unknown);
 
-/* Loads the cryptographic module now, before the process loses access to files. "use" also runs
- * its one-time initialisation. 0 or NACRE_ERROR_LIBRARY. */
+/* Loads the cryptographic modules now, before the process loses access to files. "use" also runs
+ * their one-time initialisation. 0 or NACRE_ERROR_LIBRARY. */
 int nacre_crypto_preload(bool use);
 
-/* The versions of the cryptographic libraries, for people: "libsodium 1.0.18, OpenSSL 3.0.15 ...".
- * OpenSSL's only when its module is loaded already or "load" is true. Static storage. */
+/* The versions of the cryptographic libraries, for people: "libsodium 1.0.18, OpenSSL 3.0.15 ...,
+ * nettle 3.8". Those in modules only when the module is loaded already or "load" is true. Static
+ * storage. */
 const char *nacre_crypto_versions(bool load);
 
 /* Random bytes; constant-time comparison; wiping. */

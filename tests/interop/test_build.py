@@ -46,10 +46,15 @@ def test_installed_programs_run_from_any_prefix(installed):
     assert f'{prefix}/lib/libnacre.so.0' in os.path.realpath(linked.split('libnacre.so.0 => ')[1].split()[0])
 
 
-def test_libcrypto_is_not_linked_at_start(installed):
+def test_modules_hold_libcrypto_and_nettle_apart(installed):
+    """Each loads the one library that it is over; nothing of both is linked at a program's start."""
     _, prefix = installed
     linked = run(['ldd', f'{prefix}/bin/ssh']).stdout + run(['ldd', f'{prefix}/sbin/sshd']).stdout
-    assert 'libcrypto.so' not in linked
+    assert 'libcrypto.so' not in linked and 'libnettle.so' not in linked
+    openssl = run(['ldd', f'{prefix}/lib/libnacre-crypto.so.0']).stdout
+    assert 'libcrypto.so' in openssl and 'libnettle.so' not in openssl
+    nettle = run(['ldd', f'{prefix}/lib/libnacre-nettle.so.0']).stdout
+    assert 'libnettle.so' in nettle and 'libcrypto.so' not in nettle
 
 
 def test_shared_library_exports_the_public_api_only(installed):

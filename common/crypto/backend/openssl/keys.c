@@ -1,5 +1,5 @@
 /* The table of key functions, and what they share: numbers, and signatures by OpenSSL's EVP. */
-#include <crypto/backend/keys.h>
+#include <crypto/backend/openssl/keys.h>
 
 #include <openssl/err.h>
 #include <openssl/rsa.h>

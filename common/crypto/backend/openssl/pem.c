@@ -1,5 +1,5 @@
 /* PEM files: PKCS#1, SEC 1, PKCS#8 and SubjectPublicKeyInfo, by OpenSSL. */
-#include <crypto/backend/keys.h>
+#include <crypto/backend/openssl/keys.h>
 
 #include <openssl/bio.h>
 #include <openssl/encoder.h>

@@ -1,5 +1,5 @@
 /* RSA (RFC 8017) by OpenSSL. */
-#include <crypto/backend/keys.h>
+#include <crypto/backend/openssl/keys.h>
 
 #include <openssl/core_names.h>
 #include <openssl/err.h>

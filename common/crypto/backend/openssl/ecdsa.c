@@ -1,5 +1,5 @@
 /* ECDSA on the NIST curves (FIPS 186-5, RFC 5656) by OpenSSL. */
-#include <crypto/backend/keys.h>
+#include <crypto/backend/openssl/keys.h>
 
 #include <openssl/core_names.h>
 #include <openssl/ec.h>

@@ -1,6 +1,6 @@
-/* The table of the module, and the initialisation of OpenSSL. */
+/* The table of the module over OpenSSL, and the initialisation of OpenSSL. */
 #include <crypto/backend.h>
-#include <crypto/backend/keys.h>
+#include <crypto/backend/openssl/keys.h>
 
 #include <openssl/crypto.h>
 
@@ -27,13 +27,11 @@ libraries(void)
 	return OpenSSL_version(OPENSSL_VERSION);
 }
 
-const struct backend nacre_crypto_backend = {
-    .version = NACRE_VERSION,
-    .initialise = initialise,
-    .libraries = libraries,
+const struct backend nacre_openssl_backend = {
+    .module = {.version = NACRE_VERSION, .initialise = initialise, .libraries = libraries},
     .ciphers = &backend_ciphers,
     .hashes = &backend_hashes,
-    .macs = &backend_macs,
+    .hmac = &backend_hmac,
     .agreements = &backend_agreements,
     .mlkem = &backend_mlkem,
     .keys = &backend_keys,

@@ -1,5 +1,5 @@
 /* The ciphers of openssh-key-v1 files: a whole text at once. */
-#include <crypto/backend/keys.h>
+#include <crypto/backend/openssl/keys.h>
 
 #include <openssl/err.h>
 #include <string.h>
