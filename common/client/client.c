@@ -4,6 +4,7 @@
  */
 #include <client/client.h>
 #include <nacre/poller.h>
+#include <nacre/socket.h>
 
 #include <errno.h>
 #include <poll.h>
@@ -13,6 +14,9 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+/* Fewer bytes than this in one read are an answer or two, not bulk data. */
+#define LONE_ANSWER 4096
 
 #define SOFTWARE   "Nacre_" NACRE_VERSION
 #define TEXT(span) (int)(span).length, (const char *)(span).data
@@ -397,6 +401,8 @@ nacre_client_receive(struct nacre_client *client)
 		return 0;
 	if (got < 0)
 		client->reset = errno == ECONNRESET;
+	if (got > 0 && got < LONE_ANSWER)
+		nacre_socket_acknowledge(client->fd);
 	nacre_session_received(
 	    client->session, got > 0 ? (size_t)got : 0, client->last_received = nacre_clock_ms());
 	client->keepalives_unanswered = 0;

@@ -23,3 +23,11 @@ nacre_socket_fit_path(int socket)
 	setsockopt(socket, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
 	setsockopt(socket, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
 }
+
+void
+nacre_socket_acknowledge(int socket)
+{
+	const int on = 1;
+
+	setsockopt(socket, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+}

@@ -13,6 +13,10 @@ extern "C" {
  * are sockets that are not TCP.
  */
 void nacre_socket_fit_path(int socket);
+/* Acknowledges at once what was received: a peer that has not set TCP_NODELAY holds its next small
+ * packet until then. Lasts until the kernel thinks otherwise, so call it after each read that
+ * another answer may follow. */
+void nacre_socket_acknowledge(int socket);
 
 #ifdef __cplusplus
 }
