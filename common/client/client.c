@@ -7,6 +7,8 @@
 #include <nacre/socket.h>
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -458,13 +460,26 @@ handshake_timeout(const struct nacre_client *client)
 	return deadline <= now ? 0 : (int)(deadline - now);
 }
 
+/* OpenSSH's server sends small answers one by one under Nagle's algorithm until a session runs: each
+ * waits for the one before it to be acknowledged, so that a delayed acknowledgement holds up the
+ * login. The kernel forgets the setting now and then. */
+static void
+acknowledge_at_once(const struct nacre_client *client)
+{
+	const int on = 1;
+
+	setsockopt(client->fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+}
+
 static int
 await_input(struct nacre_client *client, bool output_waits)
 {
 	struct pollfd wait = {
 	    .fd = client->fd, .events = (short)(POLLIN | (output_waits ? POLLOUT : 0))};
-	const int ready = poll(&wait, 1, handshake_timeout(client));
+	int ready;
 
+	acknowledge_at_once(client);
+	ready = poll(&wait, 1, handshake_timeout(client));
 	if (ready < 0 && errno != EINTR)
 		return NACRE_ERROR_SYSTEM;
 	if (ready == 0 && !client->authentication_started &&
