@@ -49,7 +49,8 @@ mark(const struct nacre_client *client, struct nacre_span data)
 static char *
 file_path(const struct nacre_client *client)
 {
-	const char *const known = client->user_known_hosts;
+	const char *const known =
+	    client->config->remember_servers ? client->user_known_hosts : NULL;
 	const char *const slash = known != NULL ? strrchr(known, '/') : NULL;
 	char *path = NULL;
 

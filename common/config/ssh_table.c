@@ -90,6 +90,8 @@ const struct keyword ssh_keywords[] = {
 {"Tunnel",				&value_choice,		AT(tunnel),			0, choices_ssh_tunnel, 0,		"no",			""},
 {"VerifyHostKeyDNS",			&value_choice,		AT(verify_host_key_dns),	0, choices_yes_no_ask, 0,		"no",			""},
 {"VisualHostKey",			&value_boolean,		AT(visual_host_key),		0, NULL, 0,				"no",			IN_EFFECT},
+/* Ours: see SPEED in ssh(1). */
+{"RememberServers",		&value_boolean,		AT(remember_servers),		0, NULL, 0,				"yes",			IN_EFFECT},
 {"UpdateHostKeys",			&value_choice,		AT(update_host_keys),		0, choices_yes_no_ask, 0,		"yes",			IN_EFFECT},
 {"EnableEscapeCommandline",		&value_boolean,		AT(enable_escape_commandline),	0, NULL, 0,				"no",			""},
 {"CanonicalizeMaxDots",			&value_integer,		AT(canonicalize_max_dots),	0, NULL, 0,				"1",			IN_EFFECT},

@@ -95,6 +95,7 @@ struct nacre_ssh_config {
 	int update_host_keys;    /* NACRE_NO, NACRE_YES, NACRE_ASK */
 	int verify_host_key_dns; /* NACRE_NO, NACRE_YES, NACRE_ASK */
 	bool visual_host_key;
+	bool remember_servers; /* what they prefer, for faster logins; a keyword of ours */
 	int fingerprint_hash; /* enum nacre_fingerprint_hash */
 	bool no_host_authentication_for_localhost;
 	struct nacre_words global_known_hosts_file; /* count 0: "none" */

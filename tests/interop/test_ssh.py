@@ -526,6 +526,13 @@ def test_second_login_guesses_right(nacre_ssh, server, known_hosts, tmp_path):
     assert 'kex: guess right' in login()
 
 
+def test_nothing_is_remembered_on_request(nacre_ssh, server, known_hosts, tmp_path):
+    shutil.copy(server.known_hosts, known_hosts)
+    result = run(asking(nacre_ssh, server, '-o', f'UserKnownHostsFile={known_hosts}', '-o',
+                        'RememberServers=no', words=['true']))
+    assert result.returncode == 0 and not (tmp_path / 'nacre_hosts').exists()
+
+
 @pytest.mark.parametrize('content', [b'', b'nacre-hosts 1 ' + b'0' * 32 + b'\n' + b'x' * 70000,
                                      b'\0' * 100, b'nacre-hosts 1 zz\n',
                                      b'nacre-hosts 1 ' + b'00' * 16 + b'\n' + b'a b c d e\n' * 50])

@@ -138,7 +138,9 @@ write_file(const char *path, const char *text, size_t length)
 static struct preference
 load(char *known, char *name)
 {
-	struct nacre_client client = {.user_known_hosts = known, .known_name = name, .fd = -1};
+	struct nacre_ssh_config config = {.remember_servers = true};
+	struct nacre_client client = {
+	    .config = &config, .user_known_hosts = known, .known_name = name, .fd = -1};
 
 	preference_load(&client);
 	const struct preference found = client.preference;
