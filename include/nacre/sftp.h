@@ -97,14 +97,14 @@ struct nacre_sftp_limits {
 /* "Success", "End of file", ...: OpenSSH's wording; never NULL. */
 const char *nacre_sftp_status_string(uint32_t status);
 /* Reads attributes; extended pairs are checked and skipped. */
-void
-nacre_sftp_get_attributes(struct nacre_reader *reader, struct nacre_sftp_attributes *attributes);
+void nacre_sftp_get_attributes(
+    struct nacre_reader *reader, struct nacre_sftp_attributes *attributes);
 /* Writes them; extended pairs are never sent. */
 void nacre_sftp_put_attributes(
     struct nacre_buffer *buffer, const struct nacre_sftp_attributes *attributes);
 /* All fields from a stat structure; times before 1970 and after 2106 are clamped. */
-void
-nacre_sftp_attributes_of_stat(const struct stat *status, struct nacre_sftp_attributes *attributes);
+void nacre_sftp_attributes_of_stat(
+    const struct stat *status, struct nacre_sftp_attributes *attributes);
 
 #ifdef __cplusplus
 }
