@@ -4,6 +4,7 @@
  */
 #include <nacre/transfer.h>
 
+#include <fcntl.h>
 #include <ftw.h>
 #include <signal.h>
 #include <stdint.h>
@@ -23,19 +24,22 @@ remove_entry(const char *path, const struct stat *status, int kind, struct FTW *
 	return place->level > 0 ? remove(path) : 0;
 }
 
+static int home = -1; /* where the program was started: its inputs' names are relative */
+
 static void
 enter_folder(void)
 {
 	static char folder[] = "/tmp/nacre-fuzz-XXXXXX";
 	const struct rlimit size = {.rlim_cur = 1 << 20, .rlim_max = 1 << 20};
-	static bool entered;
 
-	if (entered)
-		return;
-	if (mkdtemp(folder) == NULL || chdir(folder) != 0 || setrlimit(RLIMIT_FSIZE, &size) != 0)
+	if (home < 0) {
+		home = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (home < 0 || mkdtemp(folder) == NULL || setrlimit(RLIMIT_FSIZE, &size) != 0)
+			abort();
+		signal(SIGXFSZ, SIG_IGN);
+	}
+	if (chdir(folder) != 0)
 		abort();
-	signal(SIGXFSZ, SIG_IGN);
-	entered = true;
 }
 
 static void
@@ -70,9 +74,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 	struct nacre_transfer *transfer;
 	struct nacre_sftp *sftp;
 
-	enter_folder();
 	if (length < 2 || nacre_sftp_new(&sftp) != 0)
 		return 0;
+	enter_folder();
 	options.source = sftp;
 	if (nacre_transfer_new(&options, &transfer) == 0) {
 		nacre_transfer_add(transfer, "tree/*");
@@ -82,5 +86,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 	}
 	nacre_sftp_free(sftp);
 	nftw(".", remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+	if (fchdir(home) != 0)
+		abort();
 	return 0;
 }

@@ -26,19 +26,23 @@ remove_entry(const char *path, const struct stat *status, int kind, struct FTW *
 	return place->level > 0 ? remove(path) : 0;
 }
 
+static int home = -1; /* where the program was started: its inputs' names are relative */
+
 static void
 enter_folder(void)
 {
 	static char folder[] = "/tmp/nacre-fuzz-XXXXXX";
 	/* Requests name sizes freely: no file becomes large. */
 	const struct rlimit size = {.rlim_cur = 1 << 20, .rlim_max = 1 << 20};
-	static bool entered;
 
-	if (entered)
-		return;
-	if (mkdtemp(folder) == NULL || chdir(folder) != 0 || setrlimit(RLIMIT_FSIZE, &size) != 0)
+	if (home < 0) {
+		home = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (home < 0 || mkdtemp(folder) == NULL || setrlimit(RLIMIT_FSIZE, &size) != 0)
+			abort();
+		signal(SIGXFSZ, SIG_IGN);
+	}
+	if (chdir(folder) != 0)
 		abort();
-	entered = true;
 }
 
 static void
@@ -58,10 +62,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 	uint8_t bytes[INPUT_MAX];
 	size_t done = 0, piece;
 
-	enter_folder();
-	signal(SIGXFSZ, SIG_IGN);
-	if (length < 2 || length > sizeof bytes || nacre_sftp_server_new(&options, &server) != 0)
+	if (length < 2 || length > sizeof bytes)
 		return 0;
+	enter_folder();
+	if (nacre_sftp_server_new(&options, &server) != 0)
+		abort();
 	piece = data[0] == 0 ? length : data[0];
 	memcpy(bytes, data + 1, --length);
 	make_harmless(bytes, length);
@@ -77,5 +82,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 	}
 	nacre_sftp_server_free(server);
 	nftw(".", remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+	if (fchdir(home) != 0)
+		abort();
 	return 0;
 }
