@@ -18,7 +18,8 @@
 static void
 print_span(FILE *file, struct nacre_span text)
 {
-	fwrite(text.data, 1, text.length, file);
+	if (text.length > 0) /* an empty span may point nowhere */
+		fwrite(text.data, 1, text.length, file);
 }
 
 static const char *

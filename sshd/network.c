@@ -17,6 +17,7 @@
 #include <poll.h>
 #include <pwd.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -74,6 +75,28 @@ flush(struct network *network)
 }
 
 static void
+log_line(struct network *network, enum nacre_log_level level, struct nacre_span text)
+{
+	frame_begin(&network->frame, MONITOR_LOG);
+	nacre_put_u32(&network->frame, level < NACRE_LOG_ERROR ? NACRE_LOG_ERROR : level);
+	nacre_put_string_span(&network->frame, text);
+	if (frame_send(MONITOR, &network->frame) != 0)
+		_exit(255);
+}
+
+/* What was wrong with the first line: the line about the connection that log watchers know follows. */
+static void
+log_identification(struct network *network, struct nacre_span problem)
+{
+	char line[400];
+	int length = snprintf(line, sizeof line, "kex_exchange_identification: %.*s",
+	    (int)(problem.length < 300 ? problem.length : 300), (const char *)problem.data);
+
+	log_line(
+	    network, NACRE_LOG_ERROR, (struct nacre_span){(const uint8_t *)line, (size_t)length});
+}
+
+static void
 disconnected(struct network *network, const struct nacre_event *event)
 {
 	static const char closed[] =
@@ -84,6 +107,8 @@ disconnected(struct network *network, const struct nacre_event *event)
 	int error = event->u.disconnected.error;
 
 	flush(network);
+	if (!network->identified && !by_peer)
+		log_identification(network, text);
 	if (!network->identified)
 		text = nacre_span_of(by_peer ? closed : "banner exchange: invalid format");
 	else if (by_peer && reason == NACRE_DISCONNECT_CONNECTION_LOST)
@@ -101,16 +126,6 @@ sign(struct network *network, const struct nacre_event *event)
 		_exit(255);
 	nacre_session_signature(network->session, nacre_buffer_span(&signature));
 	nacre_buffer_free(&signature);
-}
-
-static void
-log_line(struct network *network, enum nacre_log_level level, struct nacre_span text)
-{
-	frame_begin(&network->frame, MONITOR_LOG);
-	nacre_put_u32(&network->frame, level < NACRE_LOG_ERROR ? NACRE_LOG_ERROR : level);
-	nacre_put_string_span(&network->frame, text);
-	if (frame_send(MONITOR, &network->frame) != 0)
-		_exit(255);
 }
 
 static void
