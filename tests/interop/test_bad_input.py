@@ -104,7 +104,9 @@ def logged(sshd, connect, nacre_ssh):
     """The server's log names the client and what it did; afterwards somebody else logs in."""
     def check(peer, pattern, name_it=True):
         def lines():
-            return [line for line in sshd.log().splitlines() if f'port {peer.port}' in line]
+            # What is wrong with the first line comes in a line of its own, before the address.
+            return [line for line in sshd.log().splitlines()
+                    if f'port {peer.port}' in line or line.startswith('kex_exchange_identification')]
 
         def found():
             return any(re.search(pattern, line) for line in lines())
