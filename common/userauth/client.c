@@ -482,8 +482,10 @@ userauth_client_message(struct userauth *userauth, uint8_t message, struct nacre
 		return client_banner(userauth, payload, event);
 	if (message == MESSAGE_USERAUTH_INFO_REQUEST)
 		return client_method_message(userauth, payload, event);
-	if (message == MESSAGE_USERAUTH_REQUEST || message == MESSAGE_USERAUTH_INFO_RESPONSE)
-		return userauth_unexpected(userauth, "of an authentication client");
+	if (message == MESSAGE_USERAUTH_REQUEST)
+		return userauth_unexpected(userauth, "USERAUTH_REQUEST from a server");
+	if (message == MESSAGE_USERAUTH_INFO_RESPONSE)
+		return userauth_unexpected(userauth, "USERAUTH_INFO_RESPONSE from a server");
 	transport_unimplemented(userauth->transport);
 	return 0;
 }

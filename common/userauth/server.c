@@ -248,9 +248,14 @@ userauth_server_message(struct userauth *userauth, uint8_t message, struct nacre
 		return userauth->done ? 0 : server_request(userauth, payload, event);
 	if (message == MESSAGE_USERAUTH_INFO_RESPONSE)
 		return server_responses(userauth, payload, event);
-	if (message == MESSAGE_USERAUTH_FAILURE || message == MESSAGE_USERAUTH_SUCCESS ||
-	    message == MESSAGE_USERAUTH_BANNER || message == MESSAGE_USERAUTH_INFO_REQUEST)
-		return userauth_unexpected(userauth, "of an authentication server");
+	if (message == MESSAGE_USERAUTH_FAILURE)
+		return userauth_unexpected(userauth, "USERAUTH_FAILURE from a client");
+	if (message == MESSAGE_USERAUTH_SUCCESS)
+		return userauth_unexpected(userauth, "USERAUTH_SUCCESS from a client");
+	if (message == MESSAGE_USERAUTH_BANNER)
+		return userauth_unexpected(userauth, "USERAUTH_BANNER from a client");
+	if (message == MESSAGE_USERAUTH_INFO_REQUEST)
+		return userauth_unexpected(userauth, "60 from a client");
 	transport_unimplemented(userauth->transport);
 	return 0;
 }

@@ -87,7 +87,9 @@ userauth_service_accept(struct userauth *userauth, struct nacre_span service)
 		return userauth_unexpected(userauth, "SERVICE_ACCEPT");
 	/* Old servers leave the name out. */
 	if (service.length > 0 && !nacre_span_equals(service, SERVICE_USERAUTH))
-		return userauth_malformed(userauth, "SERVICE_ACCEPT");
+		return transport_fail(userauth->transport, NACRE_ERROR_PROTOCOL,
+		    NACRE_DISCONNECT_PROTOCOL_ERROR, "SERVICE_ACCEPT for %.*s, not asked for",
+		    (int)(service.length < 64 ? service.length : 64), (const char *)service.data);
 	return 0;
 }
 

@@ -73,7 +73,7 @@ def family(pid):
 
 @pytest.fixture(scope='module')
 def sshd(servers):
-    server = servers.sshd(nacre('sshd'), 'MaxSessions 10')
+    server = servers.sshd(nacre('sshd'), 'LogLevel VERBOSE')
     yield server
     assert not CRASH.search(server.log()), server.log()
 
@@ -177,7 +177,7 @@ BEFORE_LOGIN = {
     'service with more behind': (message(SERVICE_REQUEST, string('ssh-userauth'), b'x'),
                                  r'SERVICE_REQUEST'),
     'accept from a client': (message(SERVICE_ACCEPT, string('ssh-userauth')), r'SERVICE_ACCEPT'),
-    'success from a client': (message(USERAUTH_SUCCESS), r'message 52|USERAUTH_SUCCESS|unexpected message'),
+    'success from a client': (message(USERAUTH_SUCCESS), r'USERAUTH_SUCCESS'),
     'channel': (message(CHANNEL_OPEN, string('session'), number(0), number(1), number(1)),
                 r'message 90 before authentication'),
     'login cut short': (message(USERAUTH_REQUEST, string('root'), number(9)),
@@ -261,6 +261,8 @@ IN_A_SESSION = {
     'request cut short': (message(CHANNEL_REQUEST, b'C', number(1 << 31), b'exec'),
                           r'malformed .*CHANNEL_REQUEST'),
     'opening cut short': (message(CHANNEL_OPEN, string('session'), number(1)), r'malformed .*CHANNEL_OPEN'),
+    'packets of nothing': (message(CHANNEL_OPEN, string('session'), number(9), number(1), number(0)),
+                           r'CHANNEL_OPEN for channel \d+: its maximum packet size is 0'),
     'global request cut short': (message(GLOBAL_REQUEST, number(5), b'tcp'), r'malformed .*GLOBAL_REQUEST'),
     'login again, malformed': (message(SERVICE_ACCEPT), r'SERVICE_ACCEPT'),
 }
@@ -297,8 +299,8 @@ def test_data_beyond_the_window(connect, logged, sshd, user_key):
     logged(peer, 'CHANNEL_DATA for channel .*it exceeds the window')
 
 
-@pytest.mark.parametrize('window,packet', [(0, 32768), (1 << 20, 0), (1, 1)],
-                         ids=['no window', 'packets of nothing', 'byte by byte'])
+@pytest.mark.parametrize('window,packet', [(0, 32768), (1, 1)],
+                         ids=['no window', 'byte by byte'])
 def test_no_room_for_output(connect, logged, sshd, user_key, window, packet):
     """A client that takes nothing holds its own session up, at no cost to the server."""
     peer = connect().login(sshd.user, user_key)
@@ -361,7 +363,7 @@ def test_channels_without_end(connect, logged, sshd, user_key):
         peer.send(*[message(CHANNEL_OPEN, string('session'), number(first + each), number(1 << 20),
                             number(32768)) for each in range(500)])
         answers += [peer.receive(CHANNEL_OPEN_CONFIRMATION, 92)[0] for _ in range(500)]
-    assert answers.count(CHANNEL_OPEN_CONFIRMATION) == 10 and answers.count(92) == 2990
+    assert answers.count(CHANNEL_OPEN_CONFIRMATION) == 200 and answers.count(92) == 2800
 
 
 def test_one_byte_at_a_time(connect, logged, sshd, user_key):
@@ -472,6 +474,7 @@ def exchange_reply(*fields):
     def script(peer):
         peer.greet()
         peer.send(kexinit())
+        peer.receive(KEXINIT)
         peer.receive(ECDH_INIT)
         peer.send(message(ECDH_REPLY, *[field(peer) if callable(field) else field for field in fields]))
         peer.until_gone()
@@ -505,11 +508,10 @@ def test_server_with_a_bad_reply(hostile, fields, pattern):
 
 
 SERVER_LOGIN = {
-    'nothing at all': (lambda peer: None, r'losed'),
-    'success too early': (lambda peer: peer.send(message(USERAUTH_SUCCESS)), r'USERAUTH_SUCCESS|message 52'),
+    'nothing at all': (lambda peer: None, r'Connection closed by 127\.0\.0\.1 port'),
     'another service': (lambda peer: peer.send(message(SERVICE_ACCEPT, string('ssh-chess'))), r'ssh-chess'),
     'a request': (lambda peer: peer.send(message(USERAUTH_REQUEST, string('a'))),
-                  r'USERAUTH_REQUEST|message 50'),
+                  r'USERAUTH_REQUEST from a server'),
     'a channel': (lambda peer: peer.send(message(CHANNEL_OPEN, string('session'))),
                   r'message 90 before authentication'),
 }
