@@ -187,14 +187,18 @@ static void
 log_disconnected(struct nacre_client *client, const struct nacre_event *event)
 {
 	const struct nacre_span text = event->u.disconnected.text;
+	const uint32_t reason = event->u.disconnected.reason;
 	const int error = event->u.disconnected.error;
+	/* A connection that is lost has ended without a word. */
+	const bool said = event->u.disconnected.by_peer && reason != 0 &&
+			  reason != NACRE_DISCONNECT_CONNECTION_LOST;
 
 	if (error == NACRE_ERROR_NEGOTIATION) {
 		nacre_log(
 		    NACRE_LOG_FATAL, "Unable to negotiate with %s: %.*s", client->peer, TEXT(text));
-	} else if (event->u.disconnected.by_peer && event->u.disconnected.reason != 0) {
+	} else if (said) {
 		nacre_log(NACRE_LOG_FATAL, "Received disconnect from %s:%u: %.*s", client->peer,
-		    event->u.disconnected.reason, TEXT(text));
+		    reason, TEXT(text));
 		nacre_log(NACRE_LOG_FATAL, "Disconnected from %s", client->peer);
 	} else if (error == NACRE_ERROR_CLOSED || event->u.disconnected.by_peer) {
 		log_lost(client);

@@ -487,7 +487,7 @@ def true_host_key(peer):
 
 BAD_REPLIES = {
     'cut short': ((number(1000), b'x'), r'malformed .*REPLY'),
-    'host key of 0 bytes': ((string(b''), string(bytes(32)), string(b'')), r'host key'),
+    'host key of 0 bytes': ((string(b''), string(b'\x09' + bytes(31)), string(b'')), r'host key'),
     'host key of another type': ((string(string('ssh-rsa') + string(b'\1\0\1') + string(b'\1')),
                                   string(bytes(32)), string(b'')), r'host key|key'),
     'signature of nothing': ((true_host_key, string(b'\x09' + bytes(31)),
