@@ -25,6 +25,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define PREPARE_AFTER_LOGIN_MS 4   /* behind the login's own work */
@@ -220,12 +221,13 @@ open_signals(void)
 {
 	sigset_t set;
 
-	signal(SIGCHLD, SIG_IGN);
+	signal(SIGCHLD, SIG_DFL);
 	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&set);
 	sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
@@ -272,6 +274,11 @@ signal_arrived(struct listener *listener, int *status)
 
 	if (read(listener->signals, &info, sizeof info) != sizeof info)
 		return false;
+	if (info.ssi_signo == SIGCHLD) {
+		while (waitpid(-1, NULL, WNOHANG) > 0)
+			;
+		return false;
+	}
 	if (info.ssi_signo == SIGHUP) {
 		reload(listener);
 		return false;

@@ -246,6 +246,15 @@ log_end(const struct login *login, bool by_peer, int error, uint32_t reason, con
 		    peer->address, peer->port, text);
 }
 
+/* It is through; its time counts as ours, and so as the server's. */
+static void
+end_network(const struct login *login)
+{
+	kill(login->network_pid, SIGKILL);
+	while (waitpid(login->network_pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
 static int
 handle_end(struct login *login, struct nacre_reader *request)
 {
@@ -260,6 +269,7 @@ handle_end(struct login *login, struct nacre_reader *request)
 	snprintf(copy, sizeof copy, "%.*s", (int)(text.length < 500 ? text.length : 500),
 	    (const char *)text.data);
 	log_end(login, by_peer, error, reason, copy);
+	end_network(login);
 	exit(255);
 }
 
@@ -425,6 +435,8 @@ child_is_gone(struct login *login)
 		nacre_log(NACRE_LOG_ERROR, "the %s process for %s port %d died of signal %d (%s)",
 		    session ? "session" : "network", login->peer.address, login->peer.port,
 		    WTERMSIG(status), strsignal(WTERMSIG(status)));
+	if (session)
+		(void)waitpid(login->network_pid, NULL, WNOHANG);
 	exit(WIFEXITED(status) ? WEXITSTATUS(status) : 255);
 }
 
@@ -464,6 +476,6 @@ monitor_run(struct login *login)
 	nacre_log(NACRE_LOG_ERROR, "monitor: %s: connection from %s port %d ended",
 	    nacre_error_string(error), login->peer.address, login->peer.port);
 	if (login->state != MONITOR_SESSION)
-		kill(login->network_pid, SIGKILL);
+		end_network(login);
 	exit(255);
 }
