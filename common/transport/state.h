@@ -162,8 +162,8 @@ struct transport {
 	struct input input;
 	struct nacre_buffer output;
 	struct nacre_buffer message; /* under construction by transport_begin() */
-	struct nacre_buffer
-	    compressed; /* a packet's payload on its way out, or inflated coming in */
+	/* A packet's payload on its way out, or inflated coming in. */
+	struct nacre_buffer compressed;
 	struct nacre_buffer inflated;
 	struct nacre_buffer queue; /* messages that wait for NEWKEYS: string each */
 	struct packet_side send, receive;

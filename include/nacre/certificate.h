@@ -20,10 +20,10 @@ struct nacre_certificate {
 	uint64_t serial;
 	uint32_t type; /* enum nacre_certificate_type */
 	struct nacre_span key_id;
-	struct nacre_span
-	    principals;        /* see nacre_certificate_next_principal(); empty: none named */
-	uint64_t valid_after;  /* seconds since 1970, inclusive */
-	uint64_t valid_before; /* exclusive; UINT64_MAX: for ever */
+	/* See nacre_certificate_next_principal(); empty: none named. */
+	struct nacre_span principals;
+	uint64_t valid_after;               /* seconds since 1970, inclusive */
+	uint64_t valid_before;              /* exclusive; UINT64_MAX: for ever */
 	struct nacre_span critical_options; /* see nacre_certificate_next_option() */
 	struct nacre_span extensions;
 	struct nacre_span signature_algorithm; /* of the authority's signature */
@@ -43,8 +43,8 @@ bool nacre_certificate_next_principal(struct nacre_reader *reader, struct nacre_
 bool nacre_certificate_next_option(
     struct nacre_reader *reader, struct nacre_span *name, struct nacre_span *value);
 /* Finds an option or extension by name; *value (may be NULL) as above. */
-bool
-nacre_certificate_option(struct nacre_span options, const char *name, struct nacre_span *value);
+bool nacre_certificate_option(
+    struct nacre_span options, const char *name, struct nacre_span *value);
 
 /*
  * Type, validity at "now" (seconds since 1970) and principal ("principal" NULL: not looked at; a

@@ -1,8 +1,8 @@
 /*
  * From a destination and a configuration to an authenticated session, with all the input and output
  * that takes: name resolution, connection, proxies, host key questions, identities, passwords.
- *Shared by ssh, scp and sftp. Messages go to the program's log (nacre/log.h) in the words of
- *ssh(1).
+ * Shared by ssh, scp and sftp. Messages go to the program's log (nacre/log.h) in the words of
+ * ssh(1).
  *
  *	nacre_client_open(&options, &client);            blocks; asks the person where needed
  *	session = nacre_client_session(client);
@@ -12,8 +12,9 @@
  *			if (!nacre_client_event(client, &event))
  *				... the program's own events ...
  *		nacre_client_flush(client);
- *		... wait for nacre_client_read_fd() (and nacre_client_write_fd() while output is
- *left) until nacre_client_deadline(), then nacre_client_tick() ... nacre_client_receive(client);
+ *		... wait for nacre_client_read_fd(), and for nacre_client_write_fd() while output
+ *		    is left, until nacre_client_deadline(), when nacre_client_tick() is due ...
+ *		nacre_client_receive(client);
  *	}
  *	nacre_client_close(client);
  */

@@ -21,8 +21,8 @@ enum nacre_log_output { NACRE_LOG_STDERR, NACRE_LOG_FILE, NACRE_LOG_SYSLOG };
  * Lines on standard error end in CR LF, and those of levels DEBUG1 to 3 begin with "debug1: ". 0 or
  * NACRE_ERROR_SYSTEM.
  */
-int
-nacre_log_open(const char *program, enum nacre_log_output output, const char *path, int facility);
+int nacre_log_open(
+    const char *program, enum nacre_log_output output, const char *path, int facility);
 void nacre_log_level_set(enum nacre_log_level level);
 enum nacre_log_level nacre_log_level_get(void);
 /* "INFO" and so on to the level, and back; -1 or NULL when there is none. */
@@ -39,8 +39,7 @@ void nacre_log(enum nacre_log_level level, const char *format, ...)
 void nacre_log_va(enum nacre_log_level level, const char *format, va_list arguments)
     __attribute__((format(printf, 2, 0)));
 /* Logs at FATAL and exits with status 255. */
-_Noreturn void nacre_fatal(const char *format, ...)
-    __attribute__((noreturn, format(printf, 1, 2)));
+_Noreturn void nacre_fatal(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
 #ifdef __cplusplus
 }

@@ -90,8 +90,8 @@ struct nacre_session_options {
 	 * section 7: first_kex_packet_follows). It saves a round trip when the first names of both
 	 * kex_algorithms and host_key_algorithms are the first ones of the server, too. */
 	bool guess;
-	/* Server: public key blobs of the host keys, and for each whether ... is derived from
-	 * host_key_algorithms; signatures are asked for by NACRE_EVENT_SIGN. */
+	/* Server: public key blobs of the host keys; host_key_algorithms says what they sign with,
+	 * and NACRE_EVENT_SIGN asks for each signature. */
 	const struct nacre_span *host_keys;
 	size_t host_key_count;
 	/* Server: value of the server-sig-algs extension (RFC 8308); NULL means the default. */
@@ -141,8 +141,7 @@ enum nacre_event_kind {
 	NACRE_EVENT_PREAMBLE,   /* text: a line that the server sent before it */
 	NACRE_EVENT_HOST_KEY,   /* client: is host_key trusted? nacre_session_trust_host_key() */
 	NACRE_EVENT_SIGN,       /* sign.data is to be signed: nacre_session_signature() */
-	NACRE_EVENT_KEYS_EXCHANGED, /* first exchange or rekey is complete: nacre_session_algorithms
-				     */
+	NACRE_EVENT_KEYS_EXCHANGED,   /* complete, first or rekey: nacre_session_algorithms() */
 	NACRE_EVENT_SERVICE_ACCEPTED, /* client: ssh-userauth is there */
 	NACRE_EVENT_BANNER,           /* client: text (UTF-8, hostile) */
 	NACRE_EVENT_AUTH_REPLY,       /* client: auth_reply */
@@ -153,8 +152,7 @@ enum nacre_event_kind {
 	NACRE_EVENT_CHANNEL_OPENED,   /* ours was confirmed */
 	NACRE_EVENT_CHANNEL_REFUSED,  /* ours was not: refused; the number is free again */
 	NACRE_EVENT_CHANNEL_DATA,     /* stream has data: nacre_channel_data() */
-	NACRE_EVENT_CHANNEL_WRITABLE, /* there is room again after nacre_channel_room() found none
-				       */
+	NACRE_EVENT_CHANNEL_WRITABLE, /* room again after nacre_channel_room() found none */
 	NACRE_EVENT_CHANNEL_EOF, /* the peer sends no more data; comes after all data was read */
 	NACRE_EVENT_CHANNEL_REQUEST, /* channel_request; answer when want_reply */
 	NACRE_EVENT_CHANNEL_REPLY,   /* success: answer to our oldest unanswered request */
@@ -233,8 +231,8 @@ struct nacre_event {
 			struct nacre_span blob;      /* public key that must sign */
 			struct nacre_span algorithm; /* signature algorithm to use */
 			struct nacre_span data;
-			bool exchange_hash; /* server: data is an exchange hash; else userauth data
-					     */
+			/* Server: data is an exchange hash; else userauth data. */
+			bool exchange_hash;
 		} sign;
 		struct {
 			bool first; /* not a rekey */
@@ -332,8 +330,8 @@ struct nacre_event {
  * bytes, more time or a call that answers a question. A pending question that blocks the protocol
  * (host key, signature of the exchange hash) holds back what comes behind it.
  */
-bool
-nacre_session_next_event(struct nacre_session *session, uint64_t now, struct nacre_event *event);
+bool nacre_session_next_event(
+    struct nacre_session *session, uint64_t now, struct nacre_event *event);
 
 /* Transport --------------------------------------------------------------------------------- */
 
@@ -417,8 +415,8 @@ int nacre_auth_password(struct nacre_session *session, const char *password,
 int nacre_auth_keyboard_interactive(
     struct nacre_session *session, const char *devices, uint32_t *request);
 /* Answers an INFO_REQUEST; the server's next answer bears the same request number. */
-int
-nacre_auth_respond(struct nacre_session *session, const struct nacre_span *responses, size_t count);
+int nacre_auth_respond(
+    struct nacre_session *session, const struct nacre_span *responses, size_t count);
 
 /* User authentication, server ---------------------------------------------------------------- */
 
@@ -468,8 +466,8 @@ uint32_t nacre_channel_send_window(const struct nacre_session *session, uint32_t
  * lies in the receive buffer; what is left at the next nacre_session_next_event() is kept aside,
  * within the window, and costs a copy. Consuming opens the window to the peer again.
  */
-struct nacre_span
-nacre_channel_data(struct nacre_session *session, uint32_t channel, enum nacre_stream stream);
+struct nacre_span nacre_channel_data(
+    struct nacre_session *session, uint32_t channel, enum nacre_stream stream);
 int nacre_channel_consume(
     struct nacre_session *session, uint32_t channel, enum nacre_stream stream, size_t length);
 /* Drops all data of the channel from now on (nobody reads it any more); the window stays open. */
@@ -506,8 +504,8 @@ int nacre_channel_request_window_change(
 int nacre_channel_request_signal(struct nacre_session *session, uint32_t channel, const char *name);
 int nacre_channel_request_break(
     struct nacre_session *session, uint32_t channel, bool want_reply, uint32_t milliseconds);
-int
-nacre_channel_request_exit_status(struct nacre_session *session, uint32_t channel, uint32_t status);
+int nacre_channel_request_exit_status(
+    struct nacre_session *session, uint32_t channel, uint32_t status);
 int nacre_channel_request_exit_signal(struct nacre_session *session, uint32_t channel,
     const char *name, bool core_dumped, const char *message);
 int nacre_channel_request_agent(struct nacre_session *session, uint32_t channel, bool want_reply);
@@ -515,8 +513,8 @@ int nacre_channel_request_eow(struct nacre_session *session, uint32_t channel);
 /* Global requests (RFC 4254 section 4). */
 int nacre_global_request(
     struct nacre_session *session, const char *name, bool want_reply, struct nacre_span payload);
-int
-nacre_global_request_reply(struct nacre_session *session, bool success, struct nacre_span payload);
+int nacre_global_request_reply(
+    struct nacre_session *session, bool success, struct nacre_span payload);
 /* no-more-sessions@openssh.com. On the server's session it is enforced by the library. */
 int nacre_session_no_more_sessions(struct nacre_session *session);
 

@@ -4,8 +4,7 @@
  *
  *	nacre_ssh_config_new(&config);
  *	nacre_ssh_config_set(config, "Port 2222", "command-line", 0);     for each -o
- *	nacre_ssh_config_load(config, &request);                          reads the files, sets
- *defaults
+ *	nacre_ssh_config_load(config, &request);     reads the files, fills in the defaults
  *	... config->port, config->hostname, ...
  *	nacre_ssh_config_free(config);
  *
@@ -47,10 +46,10 @@ enum nacre_weak_crypto { NACRE_WEAK_CRYPTO_NO, NACRE_WEAK_CRYPTO_YES, NACRE_WEAK
 struct nacre_ssh_config {
 	/* The target. */
 	char *host; /* as given on the command line, %n */
-	char *
-	    hostname; /* to connect to, %h; tokens already expanded, lower case when it is a name */
-	int port;     /* %p */
-	char *user;   /* %r */
+	/* To connect to, %h; tokens already expanded, lower case when it is a name. */
+	char *hostname;
+	int port;           /* %p */
+	char *user;         /* %r */
 	int address_family; /* AF_UNSPEC, AF_INET or AF_INET6 */
 	char *bind_address;
 	char *bind_interface;
@@ -96,7 +95,7 @@ struct nacre_ssh_config {
 	int verify_host_key_dns; /* NACRE_NO, NACRE_YES, NACRE_ASK */
 	bool visual_host_key;
 	bool remember_servers; /* what they prefer, for faster logins; a keyword of ours */
-	int fingerprint_hash; /* enum nacre_fingerprint_hash */
+	int fingerprint_hash;  /* enum nacre_fingerprint_hash */
 	bool no_host_authentication_for_localhost;
 	struct nacre_words global_known_hosts_file; /* count 0: "none" */
 	struct nacre_words user_known_hosts_file;
@@ -187,11 +186,11 @@ struct nacre_ssh_config {
 struct nacre_ssh_config_request {
 	const char *host;    /* as the user typed it */
 	const char *command; /* the remote command, or NULL; for Match command */
-	const char
-	    *session_type;   /* "shell", "exec", "subsystem" or "none"; for Match sessiontype */
+	/* For Match sessiontype: "shell", "exec", "subsystem" or "none". */
+	const char *session_type;
 	const char *version; /* of this program, for Match version */
-	const char
-	    *user_file; /* -F: read instead of both files; "none": no file; NULL: the usual */
+	/* -F: read instead of both files; "none": no file; NULL: the usual. */
+	const char *user_file;
 	const char *system_file;        /* NULL: NACRE_SYSCONFDIR "/ssh_config" */
 	const char *home;               /* home directory; NULL: that of the password file */
 	const char *local_user;         /* NULL: that of the real user id */

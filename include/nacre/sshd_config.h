@@ -3,11 +3,10 @@
  * (Match) from the same text, so that a reload cannot mix two states:
  *
  *	nacre_sshd_config_new(&config);
- *	nacre_sshd_config_set(config, "Port 2222", "command-line", 0);        for each -o
- *	nacre_sshd_config_load(config, path, assemble);                       global section,
- *defaults
+ *	nacre_sshd_config_set(config, "Port 2222", "command-line", 0);     for each -o
+ *	nacre_sshd_config_load(config, path, assemble);          global section, defaults
  *	... a connection, a user name ...
- *	nacre_sshd_config_match(config, &connection, &copy);                  Match blocks applied
+ *	nacre_sshd_config_match(config, &connection, &copy);     Match blocks applied
  *
  * Functions that fail leave their complaint in config->error: "FILE line N: ...".
  */
