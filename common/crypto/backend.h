@@ -69,9 +69,10 @@ struct backend_macs {
 	/* "name" is that of HMAC's hash ("SHA256"), or "UMAC-64" or "UMAC-128". NULL on failure. */
 	struct backend_mac *(*create)(const char *name, const uint8_t *key, size_t key_length);
 	void (*destroy)(struct backend_mac *mac);
-	/* HMAC covers the 32-bit sequence number and the data; UMAC has it as its nonce. */
+	/* HMAC covers the sequence number, of 32 bits, and the data; UMAC has it, as 64 bits, for
+	 * its nonce. */
 	int (*compute)(
-	    struct backend_mac *mac, uint32_t sequence, struct nacre_span data, uint8_t *tag);
+	    struct backend_mac *mac, uint64_t sequence, struct nacre_span data, uint8_t *tag);
 };
 
 struct backend_agreements {

@@ -8,6 +8,7 @@
 #include <crypto/kem.h>
 #include <crypto/mlkem768.h>
 #include <crypto/random.h>
+#include <crypto/value_barrier.h>
 
 #include <sodium.h>
 #include <string.h>
@@ -339,14 +340,14 @@ poly_compress(const struct poly *poly, unsigned bits, uint8_t *bytes)
 static void
 poly_decompress(struct poly *poly, unsigned bits, const uint8_t *bytes)
 {
-	uint32_t pending = 0;
+	uint32_t pending = 0, value;
 	unsigned held = 0;
 
 	for (size_t i = 0; i < N; i++) {
 		for (; held < bits; held += 8)
 			pending |= (uint32_t)*bytes++ << held;
-		poly->coefficients[i] =
-		    (int16_t)(((pending & ((1U << bits) - 1)) * Q + (1U << (bits - 1))) >> bits);
+		value = value_barrier(pending & ((1U << bits) - 1));
+		poly->coefficients[i] = (int16_t)((value * Q + (1U << (bits - 1))) >> bits);
 		pending >>= bits;
 		held -= bits;
 	}
@@ -584,6 +585,7 @@ mlkem768_decapsulate(const uint8_t *private, const uint8_t *ciphertext, uint8_t 
 		secret[i] = (uint8_t)(keys[i] ^ ((keys[i] ^ rejected[i]) & mask));
 	sodium_memzero(input, sizeof input);
 	sodium_memzero(keys, sizeof keys);
+	sodium_memzero(again, sizeof again);
 	sodium_memzero(rejected, sizeof rejected);
 }
 

@@ -7,6 +7,7 @@
  */
 #include <crypto/kem.h>
 #include <crypto/random.h>
+#include <crypto/value_barrier.h>
 
 #include <assert.h>
 #include <sodium.h>
@@ -62,7 +63,7 @@ balanced(int32_t x, const struct modulus *m)
 static inline int16_t
 nonzero_mask(int16_t x)
 {
-	return (int16_t) - ((uint32_t)(x | -x) >> 31);
+	return (int16_t) - (int32_t)value_barrier((uint32_t)(x | -x) >> 31);
 }
 
 /* ---- products ---- */
@@ -214,7 +215,7 @@ invert(int16_t inverse[P], const int16_t a[P], const struct modulus *m)
 	r[0] = 1;
 	for (size_t i = 0; i < 2 * P - 1; i++) {
 		int16_t g_constant = balanced(g[0], m), f_constant = balanced(f[0], m);
-		int16_t positive = (int16_t) - ((uint16_t)-delta >> 15);
+		int16_t positive = (int16_t) - (int32_t)value_barrier((uint16_t)-delta >> 15);
 		int16_t swap = (int16_t)(positive & nonzero_mask(g_constant));
 		int16_t difference = (int16_t)(swap & (f_constant ^ g_constant));
 		struct multiplier f0, g0;
@@ -568,6 +569,7 @@ sntrup761_decapsulate(const uint8_t *private, const uint8_t *ciphertext, uint8_t
 	for (size_t i = 0; i < SMALL_BYTES; i++)
 		r_bytes[i] ^= (uint8_t)(wrong & (r_bytes[i] ^ private[PRIVATE_REJECT + i]));
 	session_secret((uint8_t)(1 + wrong), r_bytes, ciphertext, secret);
+	sodium_memzero(again, sizeof again);
 	sodium_memzero(r, sizeof r);
 	sodium_memzero(r_bytes, sizeof r_bytes);
 	return 0;

@@ -1,6 +1,7 @@
-/* MACs on RFC 2202 and RFC 4231, their sizes, and that a changed byte is noticed. */
+/* MACs on RFC 2202, RFC 4231 and RFC 4418, their sizes, and that a changed byte is noticed. */
 #include "vectors.h"
 
+#include <crypto/backend.h>
 #include <crypto/mac.h>
 
 #include <setjmp.h>
@@ -39,6 +40,62 @@ published(void **state)
 	check_hmac("hmac-sha2-512",
 	    "164b7a7bfcf819e2e395fbe73b56e0a387bd64222e831fd610270cd7ea250554"
 	    "9758bf75c05a994a6d034f65f8f0e6fdcaeab1a34d4a6b4b636e070a38bce737");
+}
+
+/* RFC 4418, appendix: the key "abcdefghijklmnop" and the nonce "bcdefghi". UMAC-96 are the first bytes
+ * of UMAC-128. */
+#define UMAC_NONCE 0x6263646566676869
+
+static const struct umac_example {
+	const char *unit;
+	size_t count;
+	const char *umac64, *umac96;
+} umac_examples[] = {
+    {"", 0, "6e155fad26900be1", "32fedb100c79ad58f07ff764"},
+    {"a", 3, "44b5cb542f220104", "185e4fe905cba7bd85e4c2dc"},
+    {"a", 1 << 10, "26bf2f5d60118bd9", "7a54abe04af82d60fb298c3c"},
+    {"a", 1 << 15, "27f8ef643b0d118d", "7b136bd911e4b734286ef2be"},
+    {"a", 1 << 20, "a4477e87e9f55853", "f8acfa3ac31cfeea047f7b11"},
+    {"a", 1 << 25, "faca46f856e9b45f", "a621c2457c0012e64f3fdae9"},
+    {"abc", 1, "d4d7b9f6bd4fbfcf", "883c3d4b97a61976ffcf2323"},
+    {"abc", 500, "d4cf26ddefd5c01a", "8824a260c53c66a36c9260a6"},
+};
+
+static void
+check_umac(const char *name, struct nacre_span text, const char *expected)
+{
+	const struct backend_macs *umac = backend_nettle_get()->umac;
+	struct backend_mac *mac = umac->create(name, (const uint8_t *)"abcdefghijklmnop", 16);
+	struct nacre_buffer bytes = hex(expected);
+	uint8_t tag[MAC_LENGTH_MAX];
+
+	assert_non_null(mac);
+	for (int again = 0; again < 2; again++) {
+		assert_int_equal(umac->compute(mac, UMAC_NONCE, text, tag), 0);
+		assert_memory_equal(tag, bytes.data, nacre_buffer_length(&bytes));
+	}
+	umac->destroy(mac);
+	nacre_buffer_free(&bytes);
+}
+
+static void
+published_umac(void **state)
+{
+	(void)state;
+	assert_non_null(backend_nettle_get());
+	for (size_t i = 0; i < sizeof umac_examples / sizeof umac_examples[0]; i++) {
+		const struct umac_example *example = &umac_examples[i];
+		const size_t unit = strlen(example->unit);
+		uint8_t *text = test_malloc(unit * example->count + 1);
+
+		for (size_t j = 0; j < unit * example->count; j++)
+			text[j] = (uint8_t)example->unit[j % unit];
+		check_umac(
+		    "UMAC-64", (struct nacre_span){text, unit * example->count}, example->umac64);
+		check_umac(
+		    "UMAC-128", (struct nacre_span){text, unit * example->count}, example->umac96);
+		test_free(text);
+	}
 }
 
 static void
@@ -94,6 +151,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(published),
+	    cmocka_unit_test(published_umac),
 	    cmocka_unit_test(notices_changes),
 	    cmocka_unit_test(finds_by_name),
 	};

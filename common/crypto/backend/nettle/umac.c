@@ -1,4 +1,4 @@
-/* UMAC (RFC 4418) by nettle. Its nonce is the packet's sequence number as a 64-bit integer. */
+/* UMAC (RFC 4418) by nettle. Its nonce is the packet's sequence number. */
 #include <crypto/backend/nettle/functions.h>
 
 #include <nettle/umac.h>
@@ -42,11 +42,12 @@ umac_destroy(struct backend_mac *mac)
 }
 
 static int
-umac_compute(struct backend_mac *mac, uint32_t sequence, struct nacre_span data, uint8_t *tag)
+umac_compute(struct backend_mac *mac, uint64_t sequence, struct nacre_span data, uint8_t *tag)
 {
-	const uint8_t nonce[NONCE_LENGTH] = {0, 0, 0, 0, (uint8_t)(sequence >> 24),
-	    (uint8_t)(sequence >> 16), (uint8_t)(sequence >> 8), (uint8_t)sequence};
+	uint8_t nonce[NONCE_LENGTH];
 
+	for (size_t i = 0; i < NONCE_LENGTH; i++)
+		nonce[i] = (uint8_t)(sequence >> (56 - 8 * i));
 	if (mac->is_128) {
 		umac128_set_nonce(&mac->context.umac128, sizeof nonce, nonce);
 		umac128_update(&mac->context.umac128, data.length, data.data);

@@ -78,7 +78,7 @@ hmac_create(const char *name, const uint8_t *key, size_t key_length)
 }
 
 static int
-hmac_compute(struct backend_mac *mac, uint32_t sequence, struct nacre_span data, uint8_t *tag)
+hmac_compute(struct backend_mac *mac, uint64_t sequence, struct nacre_span data, uint8_t *tag)
 {
 	const uint8_t bytes[4] = {(uint8_t)(sequence >> 24), (uint8_t)(sequence >> 16),
 	    (uint8_t)(sequence >> 8), (uint8_t)sequence};
