@@ -190,7 +190,7 @@ bench:
 	@/usr/bin/python3 tests/bench/bench.py --build $(BUILD) $(BENCH_OPTIONS)
 
 c_files := $(shell git ls-files '*.c' '*.h' 2>/dev/null || find common include sshd ssh scp tests examples -name '*.[ch]')
-tidied := $(patsubst %.c,$(BUILD)/tidied/%,$(filter-out tests/%,$(filter %.c,$(c_files))))
+tidied := $(addprefix $(BUILD)/tidied/,$(filter-out tests/%,$(filter %.c,$(c_files))))
 .PHONY: lint-tidy
 lint:
 	@deploy/dependencies.sh lint
@@ -201,7 +201,7 @@ lint:
 	@$(MAKE) --no-print-directory -k -j$(JOBS) lint-tidy
 lint-tidy: $(tidied)
 # A mark for each file that was found clean; what has not changed since is not read again.
-$(BUILD)/tidied/%: %.c $(filter %.h,$(c_files)) .clang-tidy
+$(BUILD)/tidied/%.c: %.c $(filter %.h,$(c_files)) .clang-tidy
 	@mkdir -p $(@D)
 	clang-tidy --quiet $< -- $(NACRE_CPPFLAGS) -std=gnu11 2>$@.log || { cat $@.log >&2; exit 1; }
 	@mv $@.log $@

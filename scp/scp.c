@@ -1,4 +1,4 @@
-/* scp: the command line, and which way the operands are copied. */
+/* scp: which way the operands are copied. */
 #include <scp/scp.h>
 
 #include <nacre/log.h>
@@ -14,17 +14,6 @@
 #include <unistd.h>
 
 extern char **environ;
-
-void
-words_add(struct words *words, const char *text)
-{
-	char **items = reallocarray(words->items, words->count + 2, sizeof *items);
-
-	if (items == NULL || (items[words->count] = strdup(text)) == NULL)
-		die("%s", nacre_error_string(NACRE_ERROR_MEMORY));
-	items[++words->count] = NULL;
-	words->items = items;
-}
 
 static void
 print_message(const char *format, va_list arguments)
@@ -64,170 +53,6 @@ die(const char *format, ...)
 	print_message(format, arguments);
 	va_end(arguments);
 	exit(255);
-}
-
-static _Noreturn void
-usage(void)
-{
-	fprintf(stderr,
-	    "usage: scp [-346ABCOpqRrsTv] [-c cipher] [-D sftp_server_path] [-F ssh_config]\n"
-	    "           [-i identity_file] [-J destination] [-l limit] [-o ssh_option]\n"
-	    "           [-P port] [-S program] [-X sftp_option] source ... target\n");
-	exit(1);
-}
-
-/* Options ----------------------------------------------------------------------------------- */
-
-/* Those that ssh has, too: what they set, and that ssh's letter differs from ours. */
-static const struct {
-	int option;
-	const char *setting; /* a value is appended where it ends in '=' */
-	const char *argument;
-} passed_options[] = {
-    {'4', "AddressFamily=inet", "-4"},
-    {'6', "AddressFamily=inet6", "-6"},
-    {'A', "ForwardAgent=yes", "-A"},
-    {'B', "BatchMode=yes", "-oBatchMode=yes"},
-    {'C', "Compression=yes", "-C"},
-    {'J', "ProxyJump=", "-J"},
-    {'P', "Port=", "-p"},
-    {'c', "Ciphers=", "-c"},
-    {'i', "IdentityFile=", "-i"},
-    {'o', "", "-o"},
-};
-
-static bool
-pass_option(struct options *options, int option, const char *value)
-{
-	for (size_t i = 0; i < sizeof passed_options / sizeof passed_options[0]; i++) {
-		const char *setting = passed_options[i].setting;
-		char *text;
-
-		if (passed_options[i].option != option)
-			continue;
-		if (asprintf(&text, "%s%s", setting, value != NULL ? value : "") < 0)
-			die("%s", nacre_error_string(NACRE_ERROR_MEMORY));
-		words_add(&options->settings, text);
-		free(text);
-		words_add(&options->arguments, passed_options[i].argument);
-		if (value != NULL)
-			words_add(&options->arguments, value);
-		return true;
-	}
-	return false;
-}
-
-static uint64_t
-number(const char *text, uint64_t most, const char *what)
-{
-	char *end;
-	unsigned long long value;
-
-	errno = 0;
-	value = strtoull(text, &end, 10);
-	if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || value == 0 ||
-	    value > most)
-		die("Invalid %s \"%s\"", what, text);
-	return value;
-}
-
-static void
-set_transfer_option(struct options *options, const char *text)
-{
-	if (strncmp(text, "nrequests=", 10) == 0)
-		options->requests = (uint32_t)number(text + 10, UINT32_MAX, "number of requests");
-	else if (strncmp(text, "buffer=", 7) == 0)
-		options->block = (uint32_t)number(text + 7, NACRE_SFTP_DATA_MAX, "buffer size");
-	else
-		die("Invalid -X option");
-}
-
-static void
-be_verbose(struct options *options)
-{
-	char setting[32];
-
-	options->verbose++;
-	if (options->verbose > 3)
-		return;
-	words_add(&options->arguments, "-v");
-	snprintf(setting, sizeof setting, "LogLevel=DEBUG%u", options->verbose);
-	/* The first value of a keyword wins: the last -v must come first. */
-	if (options->verbose == 1)
-		words_add(&options->settings, setting);
-	else
-		for (size_t i = 0; i < options->settings.count; i++)
-			if (strncmp(options->settings.items[i], "LogLevel=DEBUG", 14) == 0)
-				memcpy(options->settings.items[i], setting, strlen(setting));
-}
-
-struct role {
-	bool sink, source; /* -t, -f */
-};
-
-static void
-apply_option(struct options *options, struct role *role, int option, const char *value)
-{
-	switch (option) {
-	case '3':
-		options->direct = false;
-		break;
-	case 'R':
-		options->direct = true;
-		break;
-	case 'D':
-		options->sftp_server = value;
-		break;
-	case 'F':
-		options->user_file = value;
-		words_add(&options->arguments, "-F");
-		words_add(&options->arguments, value);
-		break;
-	case 'O':
-		options->legacy = true;
-		break;
-	case 's':
-		options->legacy = false;
-		break;
-	case 'S':
-		options->program = value;
-		break;
-	case 'T':
-		options->trust_names = true;
-		break;
-	case 'X':
-		set_transfer_option(options, value);
-		break;
-	case 'l':
-		/* Kilobits of 1,024 bits, as the manual page has it. */
-		options->rate = number(value, 100 * 1024 * 1024, "bandwidth limit") * 1024 / 8;
-		break;
-	case 'p':
-		options->preserve = true;
-		break;
-	case 'q':
-		options->quiet = true;
-		words_add(&options->settings, "LogLevel=QUIET");
-		words_add(&options->arguments, "-q");
-		break;
-	case 'r':
-		options->recursive = true;
-		break;
-	case 'v':
-		be_verbose(options);
-		break;
-	case 'd':
-		options->to_directory = true;
-		break;
-	case 'f':
-		role->source = true;
-		break;
-	case 't':
-		role->sink = true;
-		break;
-	default:
-		usage();
-	}
 }
 
 /* Ways ------------------------------------------------------------------------------------- */
@@ -404,22 +229,19 @@ int
 main(int argc, char **argv)
 {
 	struct options options = {0};
-	struct role role = {0};
-	int option;
 
 	keep_standard_descriptors();
 	signal(SIGPIPE, SIG_IGN);
-	while ((option = getopt(argc, argv, "12346ABCD:F:J:OP:RS:TX:c:dfi:l:o:pqrstv")) != -1) {
-		if (!pass_option(&options, option, optarg))
-			apply_option(&options, &role, option, optarg);
-	}
-	argc -= optind;
-	argv += optind;
+
+	const int operand = options_read(&options, argc, argv);
+	char **const operands = argv + operand;
+	const size_t count = (size_t)(argc - operand);
+
 	nacre_log_open("scp", NACRE_LOG_STDERR, NULL, 0);
 	raise_descriptor_limit();
-	if (role.source || role.sink)
-		return serve_rcp(&options, role.source, argv, (size_t)argc);
-	if (argc < 2)
+	if (options.source || options.sink)
+		return serve_rcp(&options, options.source, operands, count);
+	if (count < 2)
 		usage();
-	return copy_all(&options, argv, (size_t)argc);
+	return copy_all(&options, operands, count);
 }

@@ -16,15 +16,15 @@ struct words {
 };
 
 struct options {
-	bool recursive, preserve, quiet, legacy, direct, trust_names, compress;
-	bool to_directory; /* -d of the server's side: the target must be one */
+	bool recursive, preserve, quiet, legacy, direct, trust_names;
+	/* This is the remote end of the old protocol: -f, -t, and -d, the target is a directory. */
+	bool source, sink, to_directory;
 	unsigned verbose;
 	uint64_t rate; /* bytes per second, 0: no bound */
 	uint32_t requests, block;
 	const char *program;     /* -S */
 	const char *sftp_server; /* -D */
 	const char *user_file;   /* -F */
-	const char *port;        /* -P */
 	struct words settings;   /* "Keyword=value" for the configuration */
 	struct words arguments;  /* the same as options of ssh, for -S and -R */
 };
@@ -36,10 +36,15 @@ struct location {
 	int port; /* -1: the usual */
 };
 
-/* scp.c */
+/* scp.c: messages; die() ends the program with status 255. */
+void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void die(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
+
+/* options.c */
 void words_add(struct words *words, const char *text);
-__attribute__((format(printf, 1, 2))) void complain(const char *format, ...);
-_Noreturn __attribute__((format(printf, 1, 2))) void die(const char *format, ...);
+void usage(void) __attribute__((noreturn));
+/* Reads the options; returns where in "argv" the operands begin. */
+int options_read(struct options *options, int argc, char **argv);
 
 /* location.c: dies when the text is an URI that makes no sense. */
 void location_parse(struct location *location, const char *text);
