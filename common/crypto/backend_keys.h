@@ -17,6 +17,9 @@ struct backend_rsa {
 	struct nacre_span n, e, d, p, q, iqmp;
 };
 
+/* An RSA key as OpenSSL has it. */
+struct backend_rsa_signer;
+
 /* A key as read from PEM; buffers that do not belong to the kind stay empty. */
 enum backend_key_kind { BACKEND_KEY_RSA, BACKEND_KEY_EC, BACKEND_KEY_ED25519 };
 struct backend_key {
@@ -48,8 +51,13 @@ struct backend_keys {
 	int (*rsa_check)(const struct backend_rsa *key);
 	/* Fills the numbers of a new key. */
 	int (*rsa_generate)(unsigned bits, struct backend_key *key);
-	/* RSASSA-PKCS1-v1_5 (RFC 8017 section 8.2); the signature is as long as n. */
-	int (*rsa_sign)(const struct backend_rsa *key, const struct hash_algorithm *hash,
+	/* A private key made ready to sign, a third of the work of a signature: keep it. The
+	 * numbers are copied, and wiped by rsa_release(). NULL on failure. */
+	struct backend_rsa_signer *(*rsa_import)(const struct backend_rsa *key);
+	void (*rsa_release)(struct backend_rsa_signer *signer);
+	/* RSASSA-PKCS1-v1_5 (RFC 8017 section 8.2); the signature is as long as n. Threads may
+	 * share the signer. */
+	int (*rsa_sign)(struct backend_rsa_signer *signer, const struct hash_algorithm *hash,
 	    struct nacre_span data, struct nacre_buffer *signature);
 	int (*rsa_verify)(const struct backend_rsa *key, const struct hash_algorithm *hash,
 	    struct nacre_span data, struct nacre_span signature);

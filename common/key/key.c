@@ -22,6 +22,7 @@ nacre_key_free(struct nacre_key *key)
 {
 	if (key == NULL)
 		return;
+	rsa_forget_signer(key);
 	free(key->public_memory);
 	sodium_free(key->secret_memory);
 	certificate_free(key->certificate);

@@ -56,6 +56,8 @@ struct nacre_key {
 	struct nacre_span secret[KEY_SECRET_MAX];
 	uint8_t *secret_memory; /* guarded, locked pages; NULL for public keys */
 	struct nacre_certificate *certificate;
+	/* RSA: made by the first signature, for those that follow. */
+	_Atomic(struct backend_rsa_signer *) signer;
 };
 
 struct key_functions {
@@ -99,6 +101,8 @@ void certificate_free(struct nacre_certificate *certificate);
 const struct backend_keys *key_backend(void);
 /* RSA's numbers as the backend wants them. */
 struct backend_rsa rsa_numbers(const struct nacre_key *key);
+/* Releases what the first signature made, if there was one. */
+void rsa_forget_signer(struct nacre_key *key);
 int rsa_of_backend(struct nacre_key *key, const struct backend_key *source);
 /* ECDSA's signature fields, for security keys, too. */
 int ecdsa_read_signature(

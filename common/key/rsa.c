@@ -2,6 +2,8 @@
  */
 #include <key/key.h>
 
+#include <stdatomic.h>
+
 /* Where the numbers stand in a key. */
 enum { RSA_N, RSA_E, RSA_PUBLIC };
 enum { RSA_D, RSA_IQMP, RSA_P, RSA_Q, RSA_SECRET };
@@ -127,18 +129,45 @@ rsa_generate(struct nacre_key *key, unsigned bits)
 	return error != 0 ? error : rsa_of_backend(key, &made);
 }
 
+void
+rsa_forget_signer(struct nacre_key *key)
+{
+	struct backend_rsa_signer *signer = atomic_exchange(&key->signer, NULL);
+
+	if (signer != NULL)
+		key_backend()->rsa_release(signer);
+}
+
+/* The key as the backend wants it, imported once. To callers a key that has signed is the same key,
+ * hence const; threads that come here at once agree on one of theirs. */
+static struct backend_rsa_signer *
+rsa_signer(const struct nacre_key *key, const struct backend_keys *backend)
+{
+	_Atomic(struct backend_rsa_signer *) *place = &((struct nacre_key *)key)->signer;
+	struct backend_rsa_signer *signer = atomic_load(place), *made;
+	struct backend_rsa numbers = rsa_numbers(key);
+
+	if (signer != NULL || (made = backend->rsa_import(&numbers)) == NULL)
+		return signer;
+	if (atomic_compare_exchange_strong(place, &signer, made))
+		return made;
+	backend->rsa_release(made);
+	return signer;
+}
+
 static int
 rsa_sign(const struct nacre_key *key, const struct signature_algorithm *algorithm,
     struct nacre_span data, struct nacre_buffer *signature)
 {
 	const struct backend_keys *backend = key_backend();
-	struct backend_rsa numbers = rsa_numbers(key);
-	size_t mark = nacre_put_string_begin(signature);
+	struct backend_rsa_signer *signer = backend != NULL ? rsa_signer(key, backend) : NULL;
+	size_t mark;
 	int error;
 
-	if (backend == NULL)
+	if (signer == NULL)
 		return NACRE_ERROR_LIBRARY;
-	error = backend->rsa_sign(&numbers, algorithm->hash, data, signature);
+	mark = nacre_put_string_begin(signature);
+	error = backend->rsa_sign(signer, algorithm->hash, data, signature);
 	nacre_put_string_end(signature, mark);
 	return error;
 }

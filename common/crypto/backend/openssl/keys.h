@@ -16,7 +16,9 @@ int ecdsa_verify(enum backend_curve curve, struct nacre_span point, struct nacre
     struct nacre_span s, struct nacre_span data);
 int rsa_check(const struct backend_rsa *key);
 int rsa_generate(unsigned bits, struct backend_key *key);
-int rsa_sign(const struct backend_rsa *key, const struct hash_algorithm *hash,
+struct backend_rsa_signer *rsa_import(const struct backend_rsa *key);
+void rsa_release(struct backend_rsa_signer *signer);
+int rsa_sign(struct backend_rsa_signer *signer, const struct hash_algorithm *hash,
     struct nacre_span data, struct nacre_buffer *signature);
 int rsa_verify(const struct backend_rsa *key, const struct hash_algorithm *hash,
     struct nacre_span data, struct nacre_span signature);

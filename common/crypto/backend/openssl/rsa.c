@@ -181,17 +181,24 @@ rsa_generate(unsigned bits, struct backend_key *key)
 	return error;
 }
 
-int
-rsa_sign(const struct backend_rsa *key, const struct hash_algorithm *hash, struct nacre_span data,
-    struct nacre_buffer *signature)
+/* The opaque type is OpenSSL's. */
+struct backend_rsa_signer *
+rsa_import(const struct backend_rsa *key)
 {
-	EVP_PKEY *pkey = rsa_pkey(key);
-	int error = NACRE_ERROR_LIBRARY;
+	return (struct backend_rsa_signer *)rsa_pkey(key);
+}
 
-	if (pkey != NULL)
-		error = pkey_sign(pkey, hash->name, data, signature);
-	EVP_PKEY_free(pkey);
-	return error;
+void
+rsa_release(struct backend_rsa_signer *signer)
+{
+	EVP_PKEY_free((EVP_PKEY *)signer);
+}
+
+int
+rsa_sign(struct backend_rsa_signer *signer, const struct hash_algorithm *hash,
+    struct nacre_span data, struct nacre_buffer *signature)
+{
+	return pkey_sign((EVP_PKEY *)signer, hash->name, data, signature);
 }
 
 /* Some implementations leave the leading zeros of the number out: RFC 8332 section 3 asks for the
