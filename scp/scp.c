@@ -2,6 +2,7 @@
 #include <scp/scp.h>
 
 #include <nacre/log.h>
+#include <nacre/process.h>
 
 #include <errno.h>
 #include <signal.h>
@@ -213,24 +214,12 @@ raise_descriptor_limit(void)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static void
-keep_standard_descriptors(void)
-{
-	int fd;
-
-	do
-		fd = dup(STDIN_FILENO);
-	while (fd >= 0 && fd <= STDERR_FILENO);
-	if (fd > STDERR_FILENO)
-		close(fd);
-}
-
 int
 main(int argc, char **argv)
 {
 	struct options options = {0};
 
-	keep_standard_descriptors();
+	nacre_process_sanitise_descriptors();
 	signal(SIGPIPE, SIG_IGN);
 
 	const int operand = options_read(&options, argc, argv);

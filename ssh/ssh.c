@@ -6,6 +6,7 @@
 
 #include <nacre/crypto.h>
 #include <nacre/log.h>
+#include <nacre/process.h>
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -185,22 +186,13 @@ go_to_background(struct nacre_client *client)
 	setsid();
 }
 
-/* Descriptors 0, 1 and 2 must be there before any other is opened. */
-static void
-open_standard_descriptors(void)
-{
-	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-		if (fcntl(fd, F_GETFD) < 0)
-			open("/dev/null", fd == STDIN_FILENO ? O_RDONLY : O_WRONLY);
-}
-
 int
 main(int argc, char **argv)
 {
 	static struct command_line line; /* lives as long as the process */
 	struct nacre_client *client;
 
-	open_standard_descriptors();
+	nacre_process_sanitise_descriptors();
 	command_line_read(&line, argc, argv);
 	load_configuration(&line);
 	if (line.print_configuration) {

@@ -231,6 +231,7 @@ nacre_sftp_read(struct nacre_sftp *sftp, struct nacre_span handle, uint64_t offs
 	return message_end(sftp, &message);
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): "head" writes there */
 size_t
 nacre_sftp_write_head(struct nacre_sftp *sftp, uint8_t *room, struct nacre_span handle,
     uint64_t offset, uint32_t length, const struct nacre_sftp_tag *tag, uint64_t now)

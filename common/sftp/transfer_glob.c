@@ -5,6 +5,7 @@
 #include <sftp/transfer.h>
 
 #include <fnmatch.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -49,14 +50,9 @@ unquote(const char *pattern, size_t length)
 static char *
 concatenate(const char *a, const char *b)
 {
-	size_t length = strlen(a), rest = strlen(b);
-	char *text = malloc(length + rest + 1);
+	char *text;
 
-	if (text == NULL)
-		return NULL;
-	memcpy(text, a, length);
-	memcpy(text + length, b, rest + 1);
-	return text;
+	return asprintf(&text, "%s%s", a, b) < 0 ? NULL : text;
 }
 
 static void

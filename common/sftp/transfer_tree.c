@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -19,17 +20,11 @@
 char *
 path_join(const char *directory, const char *name)
 {
-	size_t length = strlen(directory), name_length = strlen(name);
+	size_t length = strlen(directory);
 	bool slash = length > 0 && directory[length - 1] != '/';
-	char *path = malloc(length + name_length + 2);
+	char *path;
 
-	if (path == NULL)
-		return NULL;
-	memcpy(path, directory, length);
-	if (slash)
-		path[length++] = '/';
-	memcpy(path + length, name, name_length + 1);
-	return path;
+	return asprintf(&path, "%s%s%s", directory, slash ? "/" : "", name) < 0 ? NULL : path;
 }
 
 char *
@@ -725,7 +720,7 @@ add_local_entry(struct nacre_transfer *transfer, struct directory *directory, co
 {
 	char *source_path = path_join(directory->source_path, name);
 	char *target_path = path_join(directory->target_path, name);
-	struct nacre_sftp_attributes attributes;
+	struct nacre_sftp_attributes attributes = {0};
 	struct stat status;
 
 	if (source_path != NULL && stat(source_path, &status) != 0) {
