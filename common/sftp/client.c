@@ -231,7 +231,7 @@ nacre_sftp_read(struct nacre_sftp *sftp, struct nacre_span handle, uint64_t offs
 	return message_end(sftp, &message);
 }
 
-/* NOLINTNEXTLINE(readability-non-const-parameter): "head" writes there */
+/* NOLINTBEGIN(readability-non-const-parameter): "head" writes to the room */
 size_t
 nacre_sftp_write_head(struct nacre_sftp *sftp, uint8_t *room, struct nacre_span handle,
     uint64_t offset, uint32_t length, const struct nacre_sftp_tag *tag, uint64_t now)
@@ -252,6 +252,7 @@ nacre_sftp_write_head(struct nacre_sftp *sftp, uint8_t *room, struct nacre_span 
 	nacre_put_u32(&head, length);
 	return head.end;
 }
+/* NOLINTEND(readability-non-const-parameter) */
 
 int
 nacre_sftp_write(struct nacre_sftp *sftp, struct nacre_span handle, uint64_t offset,

@@ -11,8 +11,8 @@
 
 #define FILES_MAX        512
 #define FILES_UNTOLD     128 /* when the server told no limit of handles */
-#define HANDLES_KEPT     8U  /* for directories that are listed */
-#define DESCRIPTORS_KEPT 48U
+#define HANDLES_KEPT     8UL /* for directories that are listed */
+#define DESCRIPTORS_KEPT 48UL
 #define QUEUE_BOUND      ((size_t)32 * 1024) /* requests queued ahead of the channel */
 #define FOUND_LOW        64
 #define WINDOW_START     ((uint64_t)4 * 1024 * 1024)
