@@ -33,6 +33,9 @@ extern char **environ;
 enum expected_reply { REPLY_PTY, REPLY_START, REPLY_BREAK };
 #define REPLIES_MAX 32
 
+/* How long a reader of our output is waited for before the data is set aside. */
+#define OUTPUT_PATIENCE_MS 10
+
 struct session_state {
 	struct nacre_client *client;
 	struct nacre_session *session;
@@ -280,6 +283,20 @@ output_broken(struct session_state *state, enum nacre_stream stream, int error)
 		nacre_channel_request_eow(state->session, state->channel);
 }
 
+/* A reader that is a little slower than the network is waited for, so that the data stays where it
+ * is; the network waits meanwhile. Not when there is other work, and not again for one that stands
+ * still. */
+static bool
+await_output(struct session_state *state, struct stream *out)
+{
+	if (out->stalled || state->raw || nacre_session_channel_count(state->session) != 1)
+		return false;
+	nacre_client_flush(state->client);
+	out->stalled = !nacre_poller_wait_writable(
+	    out->fd, &state->input.fd, state->input_over ? 0 : 1, OUTPUT_PATIENCE_MS);
+	return !out->stalled;
+}
+
 static void
 pump_output(struct session_state *state, enum nacre_stream stream)
 {
@@ -294,8 +311,11 @@ pump_output(struct session_state *state, enum nacre_stream stream)
 		if (out->fd >= 0) {
 			const ssize_t put = stream_write(out, data.data, data.length);
 
-			if (put < 0 && errno == EAGAIN)
+			if (put < 0 && errno == EAGAIN) {
+				if (await_output(state, out))
+					continue;
 				return;
+			}
 			if (put < 0)
 				output_broken(state, stream, errno);
 			else
@@ -303,6 +323,7 @@ pump_output(struct session_state *state, enum nacre_stream stream)
 		}
 		nacre_channel_consume(state->session, state->channel, stream, consumed);
 	}
+	out->stalled = false;
 }
 
 static void

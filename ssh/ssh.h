@@ -69,6 +69,7 @@ struct stream {
 	int standard; /* 0, 1 or 2 */
 	bool socket, pipe;
 	bool grown;     /* its pipe buffer */
+	bool stalled;   /* its reader was waited for in vain and has not caught up since */
 	uint64_t moved; /* bytes */
 };
 void stream_open(struct stream *stream, int standard);

@@ -14,6 +14,8 @@
 
 #define ROUNDS_MOST 16 /* packets from one source before others are looked at */
 #define FLUSH_AT    ((size_t)32 * 1024)
+/* How long a program that does not take its input is waited for before the data is set aside. */
+#define SINK_PATIENCE_MS 10
 
 static void endpoint_ready(struct user_session *user, struct endpoint *endpoint, unsigned what);
 
@@ -228,6 +230,28 @@ sink_broken(struct channel *channel)
 	sink_ended(channel);
 }
 
+/* A program that reads a little more slowly than the network delivers is waited for, so that the
+ * data stays where it is; the network waits meanwhile. Not when there is other work, and not again
+ * for one that stands still. */
+static bool
+await_sink(struct channel *channel)
+{
+	struct user_session *user = channel->user;
+	int sources[CHANNEL_ENDPOINTS];
+	size_t count = 0;
+
+	if (channel->stalled || channel->has_terminal ||
+	    nacre_session_channel_count(user->session) != 1)
+		return false;
+	for (size_t i = 0; i < CHANNEL_ENDPOINTS; i++)
+		if (channel->endpoints[i].source)
+			sources[count++] = channel->endpoints[i].fd;
+	user_flush(user);
+	channel->stalled =
+	    !nacre_poller_wait_writable(channel->endpoints[0].fd, sources, count, SINK_PATIENCE_MS);
+	return !channel->stalled;
+}
+
 static void
 pump_in(struct channel *channel)
 {
@@ -242,6 +266,8 @@ pump_in(struct channel *channel)
 		if (count < 0 && errno == EINTR)
 			continue;
 		if (count < 0 && errno == EAGAIN) {
+			if (await_sink(channel))
+				continue;
 			want_more(endpoint, NACRE_POLL_WRITE);
 			return;
 		}
@@ -252,6 +278,7 @@ pump_in(struct channel *channel)
 		nacre_channel_consume(session, channel->number, NACRE_STREAM_DATA, (size_t)count);
 	}
 	if (endpoint->sink && !channel->connecting) {
+		channel->stalled = false;
 		want_less(endpoint, NACRE_POLL_WRITE);
 		if (channel->peer_eof)
 			sink_ended(channel);

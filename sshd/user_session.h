@@ -43,6 +43,7 @@ struct channel {
 	bool connecting; /* forwarding: connect() has not finished */
 	bool opened;     /* data may flow */
 	bool peer_eof;
+	bool stalled; /* its program was waited for in vain and has not caught up since */
 	bool eof_sent;
 	bool gone; /* to be freed when nothing refers to it any more */
 	struct endpoint endpoints[CHANNEL_ENDPOINTS];

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -183,4 +184,18 @@ nacre_poller_wait(
 		    poller->registrations[fd].context};
 	}
 	return (int)count;
+}
+
+#define READABLE_MOST 7
+
+bool
+nacre_poller_wait_writable(int fd, const int *readable, size_t count, int timeout)
+{
+	struct pollfd wait[1 + READABLE_MOST] = {{.fd = fd, .events = POLLOUT}};
+
+	if (count > READABLE_MOST)
+		count = READABLE_MOST;
+	for (size_t i = 0; i < count; i++)
+		wait[1 + i] = (struct pollfd){.fd = readable[i], .events = POLLIN};
+	return poll(wait, 1 + count, timeout) > 0 && (wait[0].revents & POLLOUT) != 0;
 }

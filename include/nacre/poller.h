@@ -35,6 +35,11 @@ int nacre_poller_set(struct nacre_poller *poller, int fd, unsigned what, void *c
 int nacre_poller_wait(
     struct nacre_poller *poller, int64_t timeout, struct nacre_ready *ready, size_t most);
 
+/* Waits up to "timeout" milliseconds until "fd" can be written to, but no longer than until one of
+ * the "count" descriptors in "readable" can be read. True when fd is writable. It spares a program
+ * that has nothing else to do the copy that setting the data aside would cost. */
+bool nacre_poller_wait_writable(int fd, const int *readable, size_t count, int timeout);
+
 /* Milliseconds of the monotonic clock. */
 uint64_t nacre_clock_ms(void);
 
