@@ -118,7 +118,7 @@ static void
 set_limit(struct options *options, const char *text)
 {
 	/* Kilobits of 1,024 bits, as the manual page has it. */
-	options->rate = number(text, 100 * 1024 * 1024, "bandwidth limit") * 1024 / 8;
+	options->rate = number(text, UINT64_C(100) * 1024 * 1024, "bandwidth limit") * 1024 / 8;
 }
 
 static void

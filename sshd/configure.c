@@ -1,6 +1,7 @@
 /* From a command line to a configured server, and the modes that only test or print. */
 #include "server.h"
 
+#include <nacre/client.h>
 #include <nacre/crypto.h>
 #include <nacre/log.h>
 #include <nacre/process.h>
@@ -14,30 +15,6 @@
 #include <unistd.h>
 
 #define MODULI_BYTES ((size_t)4 * 1024 * 1024)
-
-static const enum nacre_algorithm_list algorithm_lists[] = {
-    [NACRE_CONFIG_CIPHERS] = NACRE_LIST_CIPHERS,
-    [NACRE_CONFIG_MACS] = NACRE_LIST_MACS,
-    [NACRE_CONFIG_KEX] = NACRE_LIST_KEX,
-    [NACRE_CONFIG_HOST_KEY_ALGORITHMS] = NACRE_LIST_KEY_ALGORITHMS,
-    [NACRE_CONFIG_HOSTBASED_ALGORITHMS] = NACRE_LIST_KEY_ALGORITHMS,
-    [NACRE_CONFIG_PUBKEY_ALGORITHMS] = NACRE_LIST_KEY_ALGORITHMS,
-    [NACRE_CONFIG_CA_SIGNATURE_ALGORITHMS] = NACRE_LIST_SIGNATURES,
-};
-
-int
-server_assemble(enum nacre_config_algorithms algorithms, const char *specification, bool is_server,
-    struct nacre_buffer *list)
-{
-	enum nacre_algorithm_list which = algorithm_lists[algorithms];
-
-	if (specification == NULL) {
-		nacre_put_span(list, nacre_span_of(nacre_algorithms_default(which, is_server)));
-		return 0;
-	}
-	return nacre_algorithms_assemble(
-	    which, is_server, nacre_span_of(specification), list, NULL);
-}
 
 /* Lines of a buffer to the log. */
 static void
@@ -100,7 +77,7 @@ server_configure(struct server *server)
 	int error = set_options(server);
 	if (error == 0)
 		error = nacre_sshd_config_load(
-		    server->config, server->command_line.config_path, server_assemble);
+		    server->config, server->command_line.config_path, nacre_client_assemble);
 	if (error != 0)
 		server->config->log_level = NACRE_LOG_INFO;
 	/* Who starts the server sees its complaints; the log is for what happens later. */

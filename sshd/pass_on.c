@@ -4,6 +4,8 @@
  */
 #include "server.h"
 
+#include <nacre/client.h>
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,7 +84,7 @@ server_decode(struct server *server, struct nacre_span state)
 	line->quiet = nacre_get_boolean(&reader);
 	line->debug = nacre_get_u32(&reader);
 	server->host_key_algorithms = get_text(&reader);
-	if (nacre_sshd_config_import(&reader, server_assemble, &server->config) != 0)
+	if (nacre_sshd_config_import(&reader, nacre_client_assemble, &server->config) != 0)
 		reader.failed = true;
 	decode_keys(server, &reader);
 	server->moduli = nacre_get_string(&reader);

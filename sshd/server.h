@@ -70,8 +70,6 @@ int server_print(struct server *server);
 void server_free(struct server *server);
 /* Opens the log as the command line and the configuration say. */
 void server_log_open(const struct server *server);
-int server_assemble(enum nacre_config_algorithms algorithms, const char *specification,
-    bool is_server, struct nacre_buffer *list);
 
 /* host_keys.c */
 /* Reads the configured host keys into server->host_keys and server->key_file. At least one. */

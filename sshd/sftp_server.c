@@ -32,8 +32,10 @@ main(int argc, char **argv)
 		nacre_fatal("no user name: %s", nacre_error_string(NACRE_ERROR_MEMORY));
 	result = nacre_sftp_server_arguments(
 	    argc, argv, user, directory, &options, &facility, &to_stderr);
-	if (result != 0)
+	if (result != 0) {
+		free(peer);
 		return result > 0 ? 0 : 1;
+	}
 	nacre_log_open(
 	    "sftp-server", to_stderr ? NACRE_LOG_STDERR : NACRE_LOG_SYSLOG, NULL, facility);
 	nacre_log_level_set(options.log_level);

@@ -71,6 +71,7 @@ struct parse {
 	unsigned number;
 	bool store; /* the value is wanted */
 	bool server;
+	unsigned depth; /* of Include */
 	nacre_config_assemble assemble;
 	struct nacre_buffer *error, *warnings, *notes;
 	unsigned bad;
@@ -120,14 +121,15 @@ void words_print(const void *config, const struct keyword *keyword, struct nacre
 void lines_print(const void *config, const struct keyword *keyword, struct nacre_buffer *text);
 
 /* Types that both tables use. */
-extern const struct value_type value_boolean; /* bool */
-extern const struct value_type value_choice;  /* int; details: choices */
-extern const struct value_type value_integer; /* int */
-extern const struct value_type value_time;    /* int, seconds; "none" is -1 (client), 0 (server) */
-extern const struct value_type value_string;  /* char * */
-extern const struct value_type value_rest;    /* char *, the rest of the line */
-extern const struct value_type value_words;   /* struct nacre_words, printed on one line */
-extern const struct value_type value_lines;   /* struct nacre_words, printed one a line */
+extern const struct value_type value_boolean;         /* bool */
+extern const struct value_type value_boolean_or_text; /* bool, true with a char * */
+extern const struct value_type value_choice;          /* int; details: choices */
+extern const struct value_type value_integer;         /* int */
+extern const struct value_type value_time;   /* int, seconds; "none" is -1 (client), 0 (server) */
+extern const struct value_type value_string; /* char * */
+extern const struct value_type value_rest;   /* char *, the rest of the line */
+extern const struct value_type value_words;  /* struct nacre_words, printed on one line */
+extern const struct value_type value_lines;  /* struct nacre_words, printed one a line */
 extern const struct value_type value_environment; /* struct nacre_words, NAME=VALUE */
 extern const struct value_type value_algorithms;  /* char *; details: struct algorithm_list */
 extern const struct value_type value_ipqos;       /* int and int */
@@ -162,6 +164,13 @@ void forward_print(
 int file_read(const char *path, bool owner_checked, struct nacre_buffer *text);
 /* Names that match "pattern" (glob), sorted, into "words". */
 void file_glob(struct arena *arena, const char *pattern, struct nacre_words *words);
+
+/* Include, with at most INCLUDE_DEPTH_MAX files within one another: "pattern" makes a word of the
+ * line a pattern of absolute paths, in arena memory (NULL after a complaint), and "file" reads a
+ * file that matches. */
+#define INCLUDE_DEPTH_MAX 16
+int include_read_all(struct parse *parse, char *(*pattern)(struct parse *parse, const char *word),
+    int (*file)(struct parse *parse, const char *path));
 
 /* Marks another keyword as set, so that later lines do not change it. */
 void parse_mark_seen(struct parse *parse, const char *name);

@@ -166,39 +166,38 @@ read_file(struct ssh_parse *run, const char *path, bool owner_checked)
 
 /* A file that Include named, whose blocks apply only where we are in one that applies. */
 static int
-include_file(struct ssh_parse *run, const char *path)
+include_file(struct parse *parse, const char *path)
 {
+	struct ssh_parse *run = (struct ssh_parse *)(void *)parse;
 	bool enclosing = run->enclosing;
 	int error;
 
 	run->enclosing = run->active;
-	run->depth++;
 	error = read_file(run, path, run->user_file);
-	run->depth--;
 	run->enclosing = enclosing;
 	if (error == NACRE_ERROR_SYSTEM && (errno == ENOENT || errno == EACCES))
 		return 0;
 	if (error == NACRE_ERROR_SYSTEM)
-		return parse_fail(
-		    &run->parse, "Can't open include file %s: %s", path, strerror(errno));
+		return parse_fail(parse, "Can't open include file %s: %s", path, strerror(errno));
 	return error;
 }
 
 /* The pattern as an absolute one: ~ in a user's file, else beside the file that includes. */
 static char *
-include_pattern(struct ssh_parse *run, const char *word)
+include_pattern(struct parse *parse, const char *word)
 {
+	const struct ssh_parse *run = (struct ssh_parse *)(void *)parse;
 	const char *home = run->config->internal->home;
 	struct nacre_buffer path = {0};
 
 	if (word[0] == '~') {
 		if (!run->user_file) {
-			parse_fail(&run->parse, "bad include path %s.", word);
+			parse_fail(parse, "bad include path %s.", word);
 			return NULL;
 		}
 		if (nacre_expand_tilde(word, home, &path) != 0) {
 			nacre_buffer_free(&path);
-			parse_fail(&run->parse, "bad include path %s.", word);
+			parse_fail(parse, "bad include path %s.", word);
 			return NULL;
 		}
 	} else if (word[0] == '/') {
@@ -208,52 +207,14 @@ include_pattern(struct ssh_parse *run, const char *word)
 	} else {
 		nacre_put_format(&path, NACRE_SYSCONFDIR "/%s", word);
 	}
-	return arena_buffer(run->parse.arena, &path);
-}
-
-static int
-include_pattern_read(struct ssh_parse *run, const char *word)
-{
-	struct nacre_words files = {0};
-	char *pattern = include_pattern(run, word);
-	int error = 0;
-
-	if (pattern == NULL)
-		return NACRE_ERROR_FORMAT;
-	file_glob(run->parse.arena, pattern, &files);
-	for (size_t i = 0; i < files.count; i++) {
-		int file_error = include_file(run, files.words[i]);
-
-		if (file_error != 0)
-			error = file_error;
-	}
-	return error;
+	return arena_buffer(parse->arena, &path);
 }
 
 static int
 include_read(struct parse *parse, const struct keyword *keyword)
 {
-	struct ssh_parse *run = (struct ssh_parse *)(void *)parse;
-	struct line line = parse->line;
-	int error = 0;
-
 	(void)keyword;
-	if (parse_first(parse) == NULL)
-		return NACRE_ERROR_FORMAT;
-	if (run->depth >= SSH_INCLUDE_DEPTH_MAX)
-		return parse_fail(parse, "Too many recursive configuration includes");
-	/* The files are read with a line of their own; ours is needed afterwards. */
-	parse->line = (struct line){0};
-	for (size_t i = 1; i < line.count && error != NACRE_ERROR_MEMORY; i++) {
-		int word_error = include_pattern_read(run, line.words[i]);
-
-		if (word_error != 0)
-			error = word_error;
-	}
-	line_free(&parse->line);
-	parse->line = line;
-	parse->store = false;
-	return error;
+	return include_read_all(parse, include_pattern, include_file);
 }
 
 const struct value_type value_ssh_include = {include_read, NULL};

@@ -6,8 +6,7 @@
 
 #include <nacre/ssh_config.h>
 
-#define SSH_KEYWORDS_MAX      ((size_t)192)
-#define SSH_INCLUDE_DEPTH_MAX 16
+#define SSH_KEYWORDS_MAX ((size_t)192)
 
 /* Where a keyword got its value, for rows that the client does not follow yet. */
 struct origin {
@@ -38,7 +37,6 @@ struct ssh_parse {
 	bool enclosing;   /* the block around the Include that we are in applies */
 	bool canonical, final;
 	bool want_final; /* "Match final" was met */
-	unsigned depth;
 };
 
 extern const struct keyword ssh_keywords[];

@@ -143,7 +143,7 @@ const struct keyword ssh_keywords[] = {
 {"PermitRemoteOpen",			&value_permit_open,	AT(permit_remote_open),		0, NULL, 0,				"any",			IN_EFFECT},
 {"ChannelTimeout",			&value_timeouts,	AT(channel_timeout),		0, NULL, NONE,				NULL,			"none"},
 {"AddKeysToAgent",			&value_add_keys,	AT(add_keys_to_agent),		AT(add_keys_to_agent_lifespan), NULL, 0, "no",			IN_EFFECT},
-{"ForwardAgent",			&value_forward_agent,	AT(forward_agent),		AT(forward_agent_socket), NULL, 0,	"no",			IN_EFFECT},
+{"ForwardAgent",			&value_boolean_or_text,AT(forward_agent),		AT(forward_agent_socket), NULL, 0,	"no",			IN_EFFECT},
 {"ConnectTimeout",			&value_time,		AT(connect_timeout),		0, NULL, NONE,				"none",			IN_EFFECT},
 {"TunnelDevice",			&value_tunnel_device,	AT(tunnel_local),		AT(tunnel_remote), NULL, 0,		"any:any",		IN_EFFECT},
 {"CanonicalizePermittedCNAMEs",		&value_cnames,		AT(canonicalize_permitted_cnames), 0, NULL, PRINT_NONE,		NULL,			IN_EFFECT},

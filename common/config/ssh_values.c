@@ -156,36 +156,6 @@ add_keys_print(const void *config, const struct keyword *keyword, struct nacre_b
 
 const struct value_type value_add_keys = {add_keys_read, add_keys_print};
 
-static int
-forward_agent_read(struct parse *parse, const struct keyword *keyword)
-{
-	const char *word = parse_one(parse);
-	const struct choice *choice;
-
-	if (word == NULL)
-		return NACRE_ERROR_FORMAT;
-	choice = choice_find(choices_yes_no, word);
-	if (!parse->store)
-		return 0;
-	*MEMBER(parse->config, keyword, bool) = choice == NULL || choice->value != 0;
-	*SECOND(parse->config, keyword, char *) =
-	    choice == NULL ? arena_string(parse->arena, word) : NULL;
-	return 0;
-}
-
-static void
-forward_agent_print(const void *config, const struct keyword *keyword, struct nacre_buffer *text)
-{
-	const char *path = *SECOND_CONST(config, keyword, char *);
-
-	if (path != NULL)
-		print_text(keyword, path, text);
-	else
-		value_boolean.print(config, keyword, text);
-}
-
-const struct value_type value_forward_agent = {forward_agent_read, forward_agent_print};
-
 static bool
 tunnel_unit(const char *word, size_t length, int *unit)
 {

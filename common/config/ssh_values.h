@@ -15,7 +15,6 @@ extern const struct value_type value_attempts;      /* int, at least 1 */
 extern const struct value_type value_escape;        /* int */
 extern const struct value_type value_persist;       /* bool and int, seconds */
 extern const struct value_type value_add_keys;      /* int and int, seconds */
-extern const struct value_type value_forward_agent; /* bool and char * */
 extern const struct value_type value_tunnel_device; /* int and int */
 extern const struct value_type value_forward;       /* struct nacre_forwards; details: kind */
 extern const struct value_type value_permit_open;   /* struct nacre_words */

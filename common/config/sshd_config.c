@@ -201,68 +201,36 @@ read_file(struct sshd_parse *run, const char *path)
 }
 
 static int
-include_file(struct sshd_parse *run, const char *path)
+include_file(struct parse *parse, const char *path)
 {
+	struct sshd_parse *run = (struct sshd_parse *)(void *)parse;
 	const struct nacre_span nothing = {NULL, 0};
 	int error = statement_add(run, STATEMENT_BEGIN, nothing), end_error;
 	struct scope outer = scope_enter(run);
 
-	run->depth++;
 	if (error == 0)
 		error = read_file(run, path);
-	run->depth--;
 	run->scope = outer;
 	end_error = statement_add(run, STATEMENT_END, nothing);
 	if (error == NACRE_ERROR_SYSTEM)
-		error = parse_fail(&run->parse, "%s: %s", path, strerror(errno));
+		error = parse_fail(parse, "%s: %s", path, strerror(errno));
 	return error != 0 ? error : end_error;
 }
 
-static int
-include_pattern(struct sshd_parse *run, const char *word)
+static char *
+include_pattern(struct parse *parse, const char *word)
 {
 	struct nacre_buffer path = {0};
-	struct nacre_words files = {0};
-	char *pattern;
-	int error = 0;
 
 	nacre_put_format(&path, "%s%s", word[0] == '/' ? "" : NACRE_SYSCONFDIR "/", word);
-	pattern = arena_buffer(run->parse.arena, &path);
-	if (pattern == NULL)
-		return NACRE_ERROR_MEMORY;
-	file_glob(run->parse.arena, pattern, &files);
-	for (size_t i = 0; i < files.count; i++) {
-		int file_error = include_file(run, files.words[i]);
-
-		if (file_error != 0)
-			error = file_error;
-	}
-	return error;
+	return arena_buffer(parse->arena, &path);
 }
 
 static int
 include_read(struct parse *parse, const struct keyword *keyword)
 {
-	struct sshd_parse *run = (struct sshd_parse *)(void *)parse;
-	struct line line = parse->line;
-	int error = 0;
-
 	(void)keyword;
-	if (parse_first(parse) == NULL)
-		return NACRE_ERROR_FORMAT;
-	if (run->depth >= SSHD_INCLUDE_DEPTH_MAX)
-		return parse_fail(parse, "Too many recursive configuration includes");
-	parse->line = (struct line){0};
-	for (size_t i = 1; i < line.count && error != NACRE_ERROR_MEMORY; i++) {
-		int word_error = include_pattern(run, line.words[i]);
-
-		if (word_error != 0)
-			error = word_error;
-	}
-	line_free(&parse->line);
-	parse->line = line;
-	parse->store = false;
-	return error;
+	return include_read_all(parse, include_pattern, include_file);
 }
 
 const struct value_type value_sshd_include = {include_read, NULL};
@@ -452,7 +420,7 @@ evaluate_line(struct sshd_parse *run, const struct statement *statement)
 static int
 evaluate(struct sshd_parse *run, const struct statements *list)
 {
-	struct scope outer[SSHD_INCLUDE_DEPTH_MAX + 1];
+	struct scope outer[INCLUDE_DEPTH_MAX + 1];
 	size_t depth = 0;
 	int error = 0;
 

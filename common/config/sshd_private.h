@@ -8,8 +8,7 @@
 
 #include <stddef.h>
 
-#define SSHD_KEYWORDS_MAX      ((size_t)192)
-#define SSHD_INCLUDE_DEPTH_MAX 16
+#define SSHD_KEYWORDS_MAX ((size_t)192)
 
 /*
  * The configuration as it was read, includes in their places, so that it can be evaluated anew for
@@ -61,7 +60,6 @@ struct sshd_parse {
 	enum sshd_pass pass;
 	struct scope scope;
 	bool by_match[SSHD_KEYWORDS_MAX]; /* set by a Match block: global lines add nothing */
-	unsigned depth;
 };
 
 extern const struct keyword sshd_keywords[];

@@ -130,7 +130,7 @@ const struct keyword sshd_keywords[] = {
 {"RekeyLimit",				&value_rekey,		AT(rekey_limit),		AT(rekey_interval), NULL, MATCH,	"default none",		NULL},
 {"PermitOpen",				&value_server_open,	AT(permit_open),		0, NULL, MATCH,				NULL,			NULL},
 {"PermitListen",			&value_server_listen,	AT(permit_listen),		0, NULL, MATCH,				NULL,			NULL},
-{"PermitUserEnvironment",		&value_user_environment, AT(permit_user_environment),	AT(permit_user_environment_list), NULL, 0, "no",		NULL},
+{"PermitUserEnvironment",		&value_boolean_or_text, AT(permit_user_environment),	AT(permit_user_environment_list), NULL, 0, "no",		NULL},
 {"PubkeyAuthOptions",			&value_pubkey_options,	AT(pubkey_auth_options),	0, NULL, MATCH,				"none",			NULL},
 
 /* Steering. */

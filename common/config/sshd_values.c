@@ -488,36 +488,6 @@ listen_permission_read(struct parse *parse, const struct keyword *keyword)
 const struct value_type value_server_open = {open_read, any_print};
 const struct value_type value_server_listen = {listen_permission_read, any_print};
 
-static int
-user_environment_read(struct parse *parse, const struct keyword *keyword)
-{
-	const char *word = parse_one(parse);
-	const struct choice *choice;
-
-	if (word == NULL)
-		return NACRE_ERROR_FORMAT;
-	choice = choice_find(choices_yes_no, word);
-	if (!parse->store)
-		return 0;
-	*MEMBER(parse->config, keyword, bool) = choice == NULL || choice->value != 0;
-	*SECOND(parse->config, keyword, char *) =
-	    choice == NULL ? arena_string(parse->arena, word) : NULL;
-	return 0;
-}
-
-static void
-user_environment_print(const void *config, const struct keyword *keyword, struct nacre_buffer *text)
-{
-	const char *list = *SECOND_CONST(config, keyword, char *);
-
-	if (list != NULL)
-		print_text(keyword, list, text);
-	else
-		value_boolean.print(config, keyword, text);
-}
-
-const struct value_type value_user_environment = {user_environment_read, user_environment_print};
-
 static const struct choice choices_pubkey_options[] = {
     {"touch-required", NACRE_PUBKEY_TOUCH_REQUIRED},
     {"verify-required", NACRE_PUBKEY_VERIFY_REQUIRED}, {NULL, 0}};

@@ -584,3 +584,33 @@ unsupported_read(struct parse *parse, const struct keyword *keyword)
 }
 
 const struct value_type value_unsupported = {unsupported_read, NULL};
+
+static int
+boolean_or_text_read(struct parse *parse, const struct keyword *keyword)
+{
+	const char *word = parse_one(parse);
+	const struct choice *choice;
+
+	if (word == NULL)
+		return NACRE_ERROR_FORMAT;
+	choice = choice_find(choices_yes_no, word);
+	if (!parse->store)
+		return 0;
+	*MEMBER(parse->config, keyword, bool) = choice == NULL || choice->value != 0;
+	*SECOND(parse->config, keyword, char *) =
+	    choice == NULL ? arena_string(parse->arena, word) : NULL;
+	return 0;
+}
+
+static void
+boolean_or_text_print(const void *config, const struct keyword *keyword, struct nacre_buffer *text)
+{
+	const char *other = *SECOND_CONST(config, keyword, char *);
+
+	if (other != NULL)
+		print_text(keyword, other, text);
+	else
+		value_boolean.print(config, keyword, text);
+}
+
+const struct value_type value_boolean_or_text = {boolean_or_text_read, boolean_or_text_print};

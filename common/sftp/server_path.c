@@ -235,57 +235,47 @@ get_two_paths(
 	return first_good && second_good;
 }
 
+/* Requests that do one thing with two paths. */
+static int
+act_on_two(struct nacre_sftp_server *server, struct nacre_reader *request, const char *name,
+    int (*act)(const char *first, const char *second))
+{
+	char first[PATH_MAX], second[PATH_MAX];
+	int status;
+
+	if (!get_two_paths(request, first, second, &status))
+		return status;
+	server_log(server, NACRE_LOG_INFO, "%s old \"%s\" new \"%s\"", name, first, second);
+	return server_result(act(first, second));
+}
+
 int
 server_rename(struct nacre_sftp_server *server, uint32_t id, struct nacre_reader *request)
 {
-	char from[PATH_MAX], to[PATH_MAX];
-	int status;
-
 	(void)id;
-	if (!get_two_paths(request, from, to, &status))
-		return status;
-	server_log(server, NACRE_LOG_INFO, "rename old \"%s\" new \"%s\"", from, to);
-	return server_result(rename_exclusive(from, to));
+	return act_on_two(server, request, "rename", rename_exclusive);
 }
 
 int
 server_posix_rename(struct nacre_sftp_server *server, uint32_t id, struct nacre_reader *request)
 {
-	char from[PATH_MAX], to[PATH_MAX];
-	int status;
-
 	(void)id;
-	if (!get_two_paths(request, from, to, &status))
-		return status;
-	server_log(server, NACRE_LOG_INFO, "posix-rename old \"%s\" new \"%s\"", from, to);
-	return server_result(rename(from, to));
+	return act_on_two(server, request, "posix-rename", rename);
 }
 
 int
 server_hardlink(struct nacre_sftp_server *server, uint32_t id, struct nacre_reader *request)
 {
-	char from[PATH_MAX], to[PATH_MAX];
-	int status;
-
 	(void)id;
-	if (!get_two_paths(request, from, to, &status))
-		return status;
-	server_log(server, NACRE_LOG_INFO, "hardlink old \"%s\" new \"%s\"", from, to);
-	return server_result(link(from, to));
+	return act_on_two(server, request, "hardlink", link);
 }
 
 /* OpenSSH sends the link's content first, against the draft, and everybody follows it. */
 int
 server_symlink(struct nacre_sftp_server *server, uint32_t id, struct nacre_reader *request)
 {
-	char content[PATH_MAX], path[PATH_MAX];
-	int status;
-
 	(void)id;
-	if (!get_two_paths(request, content, path, &status))
-		return status;
-	server_log(server, NACRE_LOG_INFO, "symlink old \"%s\" new \"%s\"", content, path);
-	return server_result(symlink(content, path));
+	return act_on_two(server, request, "symlink", symlink);
 }
 
 int

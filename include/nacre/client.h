@@ -84,7 +84,8 @@ ssize_t nacre_client_receive(struct nacre_client *client);
 uint64_t nacre_client_deadline(const struct nacre_client *client);
 int nacre_client_tick(struct nacre_client *client, uint64_t now);
 
-/* Algorithm lists for a configuration, see nacre_config_assemble in nacre/config.h. */
+/* Algorithm lists for the configuration of a client or ("server") a server: this library's
+ * nacre_config_assemble, see nacre/config.h. */
 int nacre_client_assemble(enum nacre_config_algorithms algorithms, const char *specification,
     bool server, struct nacre_buffer *list);
 

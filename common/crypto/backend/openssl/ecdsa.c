@@ -19,21 +19,6 @@ static const struct {
 };
 #define CURVE_COUNT (sizeof curves / sizeof curves[0])
 
-static EVP_PKEY *
-pkey_of_parameters(OSSL_PARAM_BLD *build, int selection)
-{
-	EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
-	OSSL_PARAM *parameters = OSSL_PARAM_BLD_to_param(build);
-	EVP_PKEY *pkey = NULL;
-
-	if (context == NULL || parameters == NULL || EVP_PKEY_fromdata_init(context) != 1 ||
-	    EVP_PKEY_fromdata(context, &pkey, selection, parameters) != 1)
-		pkey = NULL;
-	OSSL_PARAM_free(parameters);
-	EVP_PKEY_CTX_free(context);
-	return pkey;
-}
-
 /* Importing checks that the point is on its curve and in range. */
 EVP_PKEY *
 ecdsa_pkey(enum backend_curve curve, struct nacre_span point, struct nacre_span scalar)
@@ -53,7 +38,7 @@ ecdsa_pkey(enum backend_curve curve, struct nacre_span point, struct nacre_span 
 			    curves[curve].field_length) == 1;
 	if (built)
 		pkey = pkey_of_parameters(
-		    build, scalar.length > 0 ? EVP_PKEY_KEYPAIR : EVP_PKEY_PUBLIC_KEY);
+		    "EC", build, scalar.length > 0 ? EVP_PKEY_KEYPAIR : EVP_PKEY_PUBLIC_KEY);
 	OSSL_PARAM_BLD_free(build);
 	BN_clear_free(number);
 	ERR_clear_error();

@@ -22,6 +22,21 @@ const struct backend_keys backend_keys = {
 
 #define NUMBER_BYTES_MAX 2048
 
+EVP_PKEY *
+pkey_of_parameters(const char *type, OSSL_PARAM_BLD *build, int selection)
+{
+	EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
+	OSSL_PARAM *parameters = OSSL_PARAM_BLD_to_param(build);
+	EVP_PKEY *pkey = NULL;
+
+	if (context == NULL || parameters == NULL || EVP_PKEY_fromdata_init(context) != 1 ||
+	    EVP_PKEY_fromdata(context, &pkey, selection, parameters) != 1)
+		pkey = NULL;
+	OSSL_PARAM_free(parameters);
+	EVP_PKEY_CTX_free(context);
+	return pkey;
+}
+
 BIGNUM *
 number_get(struct nacre_span magnitude)
 {

@@ -6,6 +6,7 @@
 
 #include <openssl/bn.h>
 #include <openssl/evp.h>
+#include <openssl/param_build.h>
 
 int ecdsa_check(enum backend_curve curve, struct nacre_span point, struct nacre_span scalar);
 int ecdsa_generate(
@@ -37,6 +38,8 @@ EVP_PKEY *rsa_pkey(const struct backend_rsa *key);
 int ecdsa_numbers(const EVP_PKEY *pkey, struct backend_key *key);
 int rsa_numbers_get(const EVP_PKEY *pkey, struct backend_key *key);
 
+/* A key of OpenSSL's "type" from its parameters, of which "selection" says what they make. */
+EVP_PKEY *pkey_of_parameters(const char *type, OSSL_PARAM_BLD *build, int selection);
 /* A signature over data with a hash by name: DER for ECDSA, a plain number for RSA; appended. */
 int pkey_sign(EVP_PKEY *pkey, const char *hash, struct nacre_span data, struct nacre_buffer *der);
 int pkey_verify(

@@ -79,21 +79,6 @@ workspace_open(struct workspace *work, const struct backend_rsa *key)
 	       (reduce_exponent(work, DMP1, P) && reduce_exponent(work, DMQ1, Q));
 }
 
-static EVP_PKEY *
-pkey_of_parameters(OSSL_PARAM_BLD *build, int selection)
-{
-	EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
-	OSSL_PARAM *parameters = OSSL_PARAM_BLD_to_param(build);
-	EVP_PKEY *pkey = NULL;
-
-	if (context == NULL || parameters == NULL || EVP_PKEY_fromdata_init(context) != 1 ||
-	    EVP_PKEY_fromdata(context, &pkey, selection, parameters) != 1)
-		pkey = NULL;
-	OSSL_PARAM_free(parameters);
-	EVP_PKEY_CTX_free(context);
-	return pkey;
-}
-
 EVP_PKEY *
 rsa_pkey(const struct backend_rsa *key)
 {
@@ -106,7 +91,7 @@ rsa_pkey(const struct backend_rsa *key)
 		built = OSSL_PARAM_BLD_push_BN(build, parameter_names[i], work.numbers[i]) == 1;
 	if (built)
 		pkey = pkey_of_parameters(
-		    build, work.count == NUMBERS ? EVP_PKEY_KEYPAIR : EVP_PKEY_PUBLIC_KEY);
+		    "RSA", build, work.count == NUMBERS ? EVP_PKEY_KEYPAIR : EVP_PKEY_PUBLIC_KEY);
 	OSSL_PARAM_BLD_free(build);
 	workspace_close(&work);
 	return pkey;
