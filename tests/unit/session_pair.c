@@ -2,6 +2,7 @@
 #include "session_pair.h"
 
 #include <assert.h>
+#include <nacre/crypto.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -30,9 +31,12 @@ pair_init_key(struct pair *pair, enum nacre_key_type type)
 	pair->now = 1000000;
 	pair->client_options = (struct nacre_session_options){
 	    .role = NACRE_CLIENT, .log_level = NACRE_LOG_DEBUG3, .guess = true};
+	/* The server takes all MACs that we have; by default it would not offer some. */
 	pair->server_options = (struct nacre_session_options){.role = NACRE_SERVER,
 	    .host_keys = pair->host_spans,
 	    .host_key_count = 1,
+	    .macs_client_to_server = nacre_algorithms(NACRE_LIST_MACS),
+	    .macs_server_to_client = nacre_algorithms(NACRE_LIST_MACS),
 	    .log_level = NACRE_LOG_DEBUG3};
 }
 
