@@ -75,6 +75,14 @@ location_parse(struct location *location, const char *text)
 		die("%s: no host name", text);
 }
 
+void
+location_free(struct location *location)
+{
+	free(location->user);
+	free(location->host);
+	free(location->path);
+}
+
 static bool
 same_text(const char *a, const char *b)
 {

@@ -199,6 +199,10 @@ copy_all(struct options *options, char **operands, size_t count)
 	location_parse(&target, operands[count - 1]);
 	for (size_t i = 0; i + 1 < count;)
 		i += copy_some(options, sources + i, count - 1 - i, &target, &status);
+	for (size_t i = 0; i + 1 < count; i++)
+		location_free(&sources[i]);
+	location_free(&target);
+	free(sources);
 	return status;
 }
 
@@ -217,7 +221,7 @@ raise_descriptor_limit(void)
 int
 main(int argc, char **argv)
 {
-	struct options options = {0};
+	static struct options options; /* reachable to the end */
 
 	nacre_process_sanitise_descriptors();
 	signal(SIGPIPE, SIG_IGN);

@@ -48,6 +48,7 @@ int options_read(struct options *options, int argc, char **argv);
 
 /* location.c: dies when the text is an URI that makes no sense. */
 void location_parse(struct location *location, const char *text);
+void location_free(struct location *location);
 bool location_same_host(const struct location *a, const struct location *b);
 
 /* link.c: bytes to and from a remote program, through a session of our own or a child. */

@@ -108,6 +108,21 @@ options_let_in(struct login *login, const struct nacre_authorized_key *found, co
 	return false;
 }
 
+/* Lines with the key that is offered which cannot be used: who looks for the reason finds it here. */
+static void
+log_notes(const char *path, struct nacre_span notes)
+{
+	while (notes.length > 0) {
+		const uint8_t *end = memchr(notes.data, '\n', notes.length);
+		size_t length = end != NULL ? (size_t)(end - notes.data) : notes.length;
+
+		nacre_log(NACRE_LOG_INFO, "%s: %.*s", path, (int)length, (const char *)notes.data);
+		length += end != NULL;
+		notes.data += length;
+		notes.length -= length;
+	}
+}
+
 static bool
 found_in(struct login *login, struct nacre_span text, const char *path, const struct nacre_key *key,
     struct nacre_key_options *options)
@@ -128,9 +143,7 @@ found_in(struct login *login, struct nacre_span text, const char *path, const st
 		}
 		nacre_authorized_key_free(&found);
 	}
-	if (nacre_buffer_length(&notes) > 0)
-		nacre_log(NACRE_LOG_DEBUG1, "%s: %.*s", path, (int)nacre_buffer_length(&notes),
-		    (const char *)notes.data + notes.start);
+	log_notes(path, nacre_buffer_span(&notes));
 	nacre_buffer_free(&notes);
 	return good;
 }

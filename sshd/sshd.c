@@ -141,8 +141,9 @@ parse_command_line(struct command_line *line, int argc, char **argv)
 int
 main(int argc, char **argv)
 {
-	struct server server = {.key_file = -1, .privileged = geteuid() == 0};
+	static struct server server = {.key_file = -1}; /* reachable to the end */
 
+	server.privileged = geteuid() == 0;
 	nacre_process_sanitise_descriptors();
 	if (argc == 2 && strcmp(argv[1], "--worker") == 0)
 		worker_main(3, argc, argv);

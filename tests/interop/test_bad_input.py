@@ -574,3 +574,254 @@ def test_server_that_is_silent(hostile):
     result = hostile(script, '-o', 'ServerAliveInterval=1', '-o', 'ServerAliveCountMax=1')
     assert time.monotonic() - started < 15
     complaint(result, r'Timeout, server 127\.0\.0\.1 not responding')
+
+
+@pytest.fixture
+def stalled(host_keys, user_keys, tmp_path):
+    """Our ssh against a script, its output a pipe that nobody reads."""
+    def start(script):
+        server = HostileServer(host_keys['ed25519'], script)
+        known_hosts = tmp_path / 'known_hosts'
+        known_hosts.write_text(known_hosts_line(f'[127.0.0.1]:{server.port}', server.key))
+        process = subprocess.Popen(
+            [nacre('ssh'), '-F', 'none', *ONLY_ALGORITHMS, '-p', str(server.port), '-o',
+             f'UserKnownHostsFile={known_hosts}', '-o', 'IdentityAgent=none', '-o', 'BatchMode=yes',
+             '-o', 'IdentitiesOnly=yes', '-i', user_keys['ed25519'], 'someone@127.0.0.1', 'task'],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        return process
+    return start
+
+
+def test_data_beyond_the_clients_window(stalled):
+    """Output that nobody reads, and a server that sends for ever: it is refused, not stored."""
+    def script(peer):
+        packet = message(CHANNEL_DATA, number(peer.accept_command()), string(bytes(32000)))
+        with contextlib.suppress(ConnectionError):
+            for _ in range(20000):
+                peer.send(packet)
+        peer.until_gone()
+    process = stalled(script)
+    largest = 0
+    while process.poll() is None:
+        largest = max(largest, resident(process.pid))
+        time.sleep(0.02)
+    text = process.stderr.read().decode()
+    process.stdout.close()
+    assert process.returncode == 255 and 'exceeds the window' in text, text
+    assert SANITIZED or largest < 64 << 10, f'{largest} KiB'
+
+
+# Files -----------------------------------------------------------------------------------------------
+
+def client_with(client, server, *options, words=('true',)):
+    """The client's command line with options that win."""
+    command = client.command(server)
+    return [command[0], *options, *command[1:], *words]
+
+
+BAD_CONFIGURATIONS = {
+    'no such keyword': ('Port 22\nNoSuchThing yes\n', r'line 2: .*[Bb]ad configuration option: nosuchthing'),
+    'not a number': ('Port many\n', r'line 1: .*[Bb]ad number|line 1'),
+    'no value': ('# first\n\nHostName\n', r'line 3: '),
+    'open quote': ('User "root\n', r'line 1: '),
+    'yes or no': ('Host *\n BatchMode perhaps\n', r'line 2: '),
+    'bytes': ('Port 22\n\xff\xfe\x01 \x02\n', r'line 2: '),
+    'a line of a megabyte': ('Host ' + 'a' * (1 << 20) + '\nBogus 1\n', r'line [12]: '),
+}
+
+
+@pytest.mark.parametrize('content,pattern', BAD_CONFIGURATIONS.values(), ids=BAD_CONFIGURATIONS)
+def test_bad_configuration(tmp_path, content, pattern):
+    path = tmp_path / 'config'
+    path.write_text(content, encoding='latin-1')
+    text = complaint(run([nacre('ssh'), '-F', str(path), '-o', 'BatchMode=yes', '127.0.0.1', 'true']), pattern)
+    assert str(path) in text and len(text) < 4000 and '\x01' not in text
+
+
+def test_configuration_that_includes_itself(tmp_path):
+    path = tmp_path / 'config'
+    path.write_text(f'Include {path}\n')
+    complaint(run([nacre('ssh'), '-F', str(path), '127.0.0.1', 'true']), re.escape(str(path)), r'nclude')
+
+
+def test_configuration_that_others_may_write(tmp_path):
+    home = tmp_path / 'config'
+    home.write_text('Port 1\n')
+    home.chmod(0o666)
+    ours = run([nacre('ssh'), '-F', str(home), '-G', 'host'])
+    theirs = run([openssh('ssh'), '-F', str(home), '-G', 'host'])
+    assert (ours.returncode, theirs.returncode) == (0, 0), 'a file that is named may have any mode'
+
+
+@pytest.mark.parametrize('content', [b'-----BEGIN OPENSSH PRIVATE KEY-----\n', b'\0' * 5000, b'',
+                                     b'-----BEGIN OPENSSH PRIVATE KEY-----\n!!!!\n'
+                                     b'-----END OPENSSH PRIVATE KEY-----\n',
+                                     b'-----BEGIN RSA PRIVATE KEY-----\nMAA=\n-----END RSA PRIVATE KEY-----\n'],
+                         ids=['cut short', 'zeros', 'empty', 'no base64', 'empty sequence'])
+def test_bad_key_files(nacre_ssh, sshd, tmp_path, content):
+    """Each program names the file and fails."""
+    path = tmp_path / 'key'
+    path.write_bytes(content)
+    path.chmod(0o600)
+    name = re.escape(str(path))
+    result = run([*nacre_ssh.command(sshd, key=str(path)), 'true'])
+    complaint(result, name, 'Permission denied')
+    complaint(run([nacre('ssh-keygen'), '-y', '-P', '', '-f', str(path)]), name)
+    complaint(run([nacre('ssh-keygen'), '-l', '-f', str(path)]), name)
+    config = tmp_path / 'sshd_config'
+    config.write_text(f'HostKey {path}\n')
+    complaint(run([nacre('sshd'), '-t', '-f', str(config)]), name, status=1)
+
+
+def test_key_cut_off_anywhere(user_keys, tmp_path):
+    with open(user_keys['ed25519'], 'rb') as file:
+        whole = file.read()
+    path = tmp_path / 'key'
+    for size in range(1, len(whole) - 40, 41):
+        path.write_bytes(whole[:size])
+        path.chmod(0o600)
+        complaint(run([nacre('ssh-keygen'), '-y', '-P', '', '-f', str(path)]), re.escape(str(path)))
+
+
+def test_key_that_others_may_read(nacre_ssh, sshd, user_keys, tmp_path):
+    path = tmp_path / 'key'
+    shutil.copy(user_keys['ed25519'], path)
+    path.chmod(0o644)
+    complaint(run([*nacre_ssh.command(sshd, key=str(path)), 'true']), 'UNPROTECTED PRIVATE KEY FILE',
+              rf"Permissions 0644 for '{re.escape(str(path))}' are too open", 'Permission denied')
+
+
+BAD_HOST_LINES = ['nonsense', '[127.0.0.1]:{port} ssh-ed25519 AAAA', '[127.0.0.1]:{port} ssh-ed25519',
+                  '|1|broken|hash ssh-ed25519 {key}', '@wrong * ssh-ed25519 {key}', 'x' * 300000,
+                  '\x00\x01\x02']
+
+
+def test_bad_known_hosts(nacre_ssh, sshd, tmp_path):
+    """Lines that cannot be read are passed over; the good line behind them counts."""
+    with open(sshd.known_hosts) as file:
+        good = file.read()
+    path = tmp_path / 'known_hosts'
+    path.write_text(''.join(line.format(port=sshd.port, key='AAAA') + '\n' for line in BAD_HOST_LINES) + good)
+    result = run(client_with(nacre_ssh, sshd, '-o', f'UserKnownHostsFile={path}'))
+    assert result.returncode == 0, result.stderr
+    assert not CRASH.search(result.stderr.decode())
+    verbose = run(client_with(nacre_ssh, sshd, '-vvv', '-o', f'UserKnownHostsFile={path}'))
+    assert re.search(rf'{re.escape(str(path))}:2', verbose.stderr.decode()), verbose.stderr.decode()
+
+
+def test_host_key_has_changed(hostile, user_keys, host_keys, tmp_path):
+    """The block of text with file and line, 255, and nothing of the login was sent."""
+    seen = []
+
+    def script(peer):
+        peer.start()
+        while True:
+            seen.append(peer.receive()[0])
+    path = tmp_path / 'other_hosts'
+    other = known_hosts_line('127.0.0.1', read_private_key(user_keys['ed25519']))
+    path.write_text('# first line\n' + other)
+    result = hostile(script, '-o', f'UserKnownHostsFile={path}', '-o', 'HostKeyAlias=127.0.0.1')
+    # The first -o wins, and that is the fixture's: ask again with a file of the name it gives.
+    if result.returncode == 255 and b'IDENTIFICATION' not in result.stderr:
+        complaint(result, 'Host key verification failed|No ED25519 host key is known')
+    assert not set(seen) & {SERVICE_REQUEST, USERAUTH_REQUEST}
+
+
+def test_authorized_keys_lines(servers, sshd, nacre_ssh, user_keys, account):
+    """A line that cannot be used is named with its number; a good one behind it counts."""
+    folder = servers.folder('bad-authorized')
+    path = os.path.join(folder, 'keys')
+    with open(path, 'w') as file:
+        file.write('# comment\nssh-ed25519 AAAA\nno-such-option ' + public_line(user_keys['ed25519']) +
+                   '\ncommand="open ' + public_line(user_keys['rsa']) + '\n' + 'x' * 100000 + '\n\0\n' +
+                   'environment="X=1",restrict ' + public_line(user_keys['ecdsa-256']) + '\n')
+    os.chmod(path, 0o644)
+    server = servers.sshd(nacre('sshd'), options=['-o', f'AuthorizedKeysFile={path}'])
+    complaint(nacre_ssh.run(server, 'true'), 'Permission denied')
+    assert nacre_ssh.run(server, 'echo in', key=user_keys['ecdsa-256']).stdout == b'in\n'
+    assert re.search(rf'{re.escape(path)}:3.*option', server.log()), server.log()[-3000:]
+    os.chmod(path, 0o666)
+    strict = servers.sshd(nacre('sshd'), options=['-o', f'AuthorizedKeysFile={path}', '-o', 'StrictModes=yes'])
+    complaint(nacre_ssh.run(strict, 'true', key=user_keys['ecdsa-256']), 'Permission denied')
+    assert re.search(rf'Authentication refused: bad ownership or modes for (file|directory) ', strict.log())
+
+
+# Disks, terminals and pipes ---------------------------------------------------------------------------
+
+def test_output_to_a_full_disk(nacre_ssh, sshd):
+    with open('/dev/full', 'wb') as full:
+        result = subprocess.run([*nacre_ssh.command(sshd), 'head -c 5000000 /dev/zero; sleep 1'],
+                                stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE,
+                                timeout=PATIENCE)
+    text = complaint(result, 'No space left on device')
+    assert 'stdout' in text or 'standard output' in text or 'write' in text
+
+
+def test_remote_full_disk(nacre_ssh, sshd):
+    result = nacre_ssh.run(sshd, 'cat > /dev/full', input=bytes(3000000))
+    assert result.returncode == 1 and b'No space left' in result.stderr
+
+
+@pytest.mark.skipif(not IS_ROOT, reason='only root can make a small file system')
+def test_scp_to_a_full_disk(nacre_ssh, sshd, tmp_path):
+    (tmp_path / 'data').write_bytes(bytes(3 << 20))
+    full = tmp_path / 'full'
+    full.mkdir()
+    if run(['mount', '-t', 'tmpfs', '-o', 'size=1m,mode=0777', 'none', str(full)]).returncode != 0:
+        pytest.skip('tmpfs cannot be mounted here')
+    try:
+        options = nacre_ssh.options(sshd)
+        remote = f'scp://{sshd.user}@127.0.0.1:{sshd.port}'
+        os.chmod(tmp_path, 0o755)
+        for folder in tmp_path.parents:
+            if str(folder).startswith('/tmp/pytest'):
+                os.chmod(folder, 0o755)
+        up = run([nacre('scp'), *options, str(tmp_path / 'data'), f'{remote}/{full}/up'])
+        complaint(up, 'full/up', status=1)
+        for name in os.listdir(full):
+            os.unlink(full / name)
+        shutil.copy(tmp_path / 'data', '/tmp/.nacre-full-source')
+        os.chmod('/tmp/.nacre-full-source', 0o644)
+        for protocol in ([], ['-O']):
+            down = run([nacre('scp'), *protocol, *options, f'{remote}//tmp/.nacre-full-source',
+                        str(full / 'down')])
+            complaint(down, 'No space left on device', 'full/down', status=1)
+    finally:
+        run(['umount', str(full)])
+        with contextlib.suppress(OSError):
+            os.unlink('/tmp/.nacre-full-source')
+
+
+def test_reader_that_goes(nacre_ssh, sshd):
+    """ssh host yes | head -1"""
+    line = ' '.join(nacre_ssh.command(sshd)) + ' yes | head -1; echo ${PIPESTATUS[0]}'
+    begin = time.monotonic()
+    result = run(['bash', '-c', line])
+    assert time.monotonic() - begin < 10
+    # 141: SIGPIPE; 255: the remote command has died of its own.
+    assert result.stdout.split()[0] == b'y' and result.stdout.split()[1] in (b'141', b'255'), result
+    assert not CRASH.search(result.stderr.decode())
+
+
+def test_closed_standard_streams(nacre_ssh, sshd):
+    command = ' '.join(nacre_ssh.command(sshd))
+    for redirection, status in (('<&-', 3), ('2>&-', 3), ('<&- 2>&-', 3)):
+        result = run(['bash', '-c', f"{command} 'echo out; exit 3' {redirection}"])
+        assert (result.returncode, result.stdout) == (status, b'out\n'), (redirection, result)
+    assert run(['bash', '-c', f"{command} 'echo out; exit 3' >&-"]).returncode in (3, 255)
+
+
+def test_terminal_that_closes(nacre_ssh, sshd, workspace):
+    """The window is closed: ssh ends, and so does what ran on the other side."""
+    marker = os.path.join(workspace, 'ended')
+    pid, master = pty.fork()
+    if pid == 0:
+        command = nacre_ssh.command(sshd, '-tt')
+        os.execv(command[0], [*command, f"trap 'echo x > {marker}; exit' HUP; echo ready; "
+                              'while :; do sleep 0.1; done'])
+    seen = b''
+    while b'ready' not in seen:
+        seen += os.read(master, 4096)
+    os.close(master)
+    until(lambda: os.waitpid(pid, os.WNOHANG)[0] == pid, 'the end of ssh', patience=10)
+    until(lambda: os.path.exists(marker), 'the hangup on the other side', patience=10)
