@@ -39,7 +39,7 @@ handle(struct nacre_session *session, const struct nacre_event *event)
 int
 main(int argc, char **argv)
 {
-	struct nacre_client_options options = {0};
+	static struct nacre_client_options options;
 	struct nacre_ssh_config_request request = {.assemble = nacre_client_assemble};
 	struct nacre_client *client;
 	struct nacre_session *session;

@@ -30,6 +30,8 @@ load_files(struct nacre_client *client, const char *keyword, const struct nacre_
 			return NACRE_ERROR_FORMAT;
 		}
 		const int error = nacre_known_hosts_load(client->known, path, name, address);
+		log_lines(NACRE_LOG_INFO, nacre_buffer_span(&client->known->notes));
+		nacre_buffer_clear(&client->known->notes);
 		if (error != 0)
 			nacre_log(NACRE_LOG_DEBUG1, "load_hostkeys: %s: %s", path,
 			    error == NACRE_ERROR_SYSTEM ? strerror(errno)

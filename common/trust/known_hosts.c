@@ -47,6 +47,7 @@ nacre_known_hosts_free(struct nacre_known_hosts *known)
 		known_host_clear(&known->hosts[i]);
 	free(known->hosts);
 	free(known->name);
+	nacre_buffer_free(&known->notes);
 	free(known);
 }
 
@@ -108,6 +109,9 @@ known_hosts_add(struct nacre_known_hosts *known, const struct known_line *line,
 	}
 	/* A type that we do not have is kept, a damaged key is passed over. */
 	if ((error != 0 && error != NACRE_ERROR_UNSUPPORTED) || host->key_format == NULL) {
+		if (nacre_buffer_length(&known->notes) < TRUST_LINE_MAX)
+			nacre_put_format(&known->notes, "%s:%u: the key cannot be read: %s\n",
+			    lookup->file, number, nacre_error_string(error));
 		known_host_clear(host);
 		return 0;
 	}

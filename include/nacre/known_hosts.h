@@ -39,6 +39,8 @@ struct nacre_known_hosts {
 	struct nacre_known_host *hosts;
 	size_t count;
 	char *name; /* what was looked up: "host" or "[host]:port" */
+	/* Lines that name the host, but whose key cannot be read: "FILE:LINE: reason\n" each. */
+	struct nacre_buffer notes;
 };
 
 /* "host", or "[host]:port" when the port is not 22; lower case. The caller frees it. NULL: memory.
@@ -51,7 +53,8 @@ void nacre_known_hosts_free(struct nacre_known_hosts *known);
 /*
  * Adds the lines of "file" that name "name" (see nacre_known_hosts_name()) or, when "address" is
  * not NULL, the address (in the same form). A file that does not exist holds nothing. Lines that
- * cannot be read are passed over. 0 or NACRE_ERROR_SYSTEM, NACRE_ERROR_MEMORY.
+ * cannot be read are passed over; those that name the host leave a note. 0 or NACRE_ERROR_SYSTEM,
+ * NACRE_ERROR_MEMORY.
  */
 int nacre_known_hosts_load(
     struct nacre_known_hosts *known, const char *file, const char *name, const char *address);
