@@ -7,6 +7,7 @@ import pytest
 from conftest import BUILD, make_key, nacre, run
 
 VALGRIND = shutil.which('valgrind')
+SUPPRESSIONS = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'valgrind.supp')
 ERRORS = 99
 SANITIZED = run(['grep', '-qa', '__asan_init', nacre('ssh')]).returncode == 0
 pytestmark = [
@@ -18,7 +19,7 @@ pytestmark = [
 def valgrind(log, *options):
     """What goes before a command; each process writes a report of its own."""
     return [VALGRIND, '--quiet', f'--error-exitcode={ERRORS}', '--leak-check=full',
-            '--show-leak-kinds=definite', '--errors-for-leak-kinds=definite', '--num-callers=20',
+            '--show-leak-kinds=definite', '--errors-for-leak-kinds=definite', '--num-callers=20', f'--suppressions={SUPPRESSIONS}',
             f'--log-file={log}/%p.valgrind', *options]
 
 
