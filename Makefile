@@ -213,8 +213,9 @@ lint:
 	@$(MAKE) --no-print-directory -k -j$(JOBS) lint-tidy
 lint-tidy: $(tidied)
 # A mark for each file that was found clean; what has not changed since is not read again.
-$(BUILD)/tidied/%.c: %.c $(filter %.h,$(c_files)) .clang-tidy
+$(BUILD)/tidied/%.c: %.c .clang-tidy Makefile
 	@mkdir -p $(@D)
+	@$(CC) $(NACRE_CPPFLAGS) -MM -MP -MT $@ -MF $@.d $<
 	clang-tidy --quiet $< -- $(NACRE_CPPFLAGS) -std=gnu11 2>$@.log || { cat $@.log >&2; exit 1; }
 	@mv $@.log $@
 
@@ -246,4 +247,4 @@ uninstall:
 clean:
 	rm -rf $(BUILD)
 
--include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD)/obj $(BUILD)/tidied -name '*.d' 2>/dev/null)
