@@ -34,7 +34,7 @@ enum expected_reply { REPLY_PTY, REPLY_START, REPLY_BREAK };
 #define REPLIES_MAX 32
 
 /* How long a reader of our output is waited for before the data is set aside. */
-#define OUTPUT_PATIENCE_MS 10
+#define OUTPUT_PATIENCE_MS 50
 
 struct session_state {
 	struct nacre_client *client;

@@ -15,7 +15,7 @@
 #define ROUNDS_MOST 16 /* packets from one source before others are looked at */
 #define FLUSH_AT    ((size_t)32 * 1024)
 /* How long a program that does not take its input is waited for before the data is set aside. */
-#define SINK_PATIENCE_MS 10
+#define SINK_PATIENCE_MS 50
 
 static void endpoint_ready(struct user_session *user, struct endpoint *endpoint, unsigned what);
 
