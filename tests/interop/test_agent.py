@@ -8,6 +8,7 @@ import socket
 import stat
 import struct
 import subprocess
+import tempfile
 import time
 
 import pytest
@@ -91,10 +92,13 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path):
-    made = Place(tmp_path)
+def place():
+    # The address of a Unix socket has 108 bytes, which pytest's own directories nearly fill.
+    folder = tempfile.mkdtemp(prefix='na-')
+    made = Place(folder)
     yield made
     made.close()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def connect(place):
