@@ -31,15 +31,16 @@ struct nacre_account {
 int nacre_account_find(const char *name, struct nacre_account *account);
 /* The account of the calling process's real user. */
 int nacre_account_self(struct nacre_account *account);
+/* Frees what the account holds; it is empty and usable again. */
 void nacre_account_clear(struct nacre_account *account);
 
 /* What the shadow file says of an account on this day. */
 enum nacre_account_state {
 	NACRE_ACCOUNT_GOOD,
-	NACRE_ACCOUNT_LOCKED,          /* the password field begins with "!" */
-	NACRE_ACCOUNT_EXPIRED,         /* past its expiry date */
-	NACRE_ACCOUNT_PASSWORD_EXPIRED /* past the password's age, or to be changed at first login
-					*/
+	NACRE_ACCOUNT_LOCKED,  /* the password field begins with "!" */
+	NACRE_ACCOUNT_EXPIRED, /* past its expiry date */
+	/* Past the password's age, or to be changed at first login. */
+	NACRE_ACCOUNT_PASSWORD_EXPIRED
 };
 /* Needs root where there is a shadow file; without it, the answer is GOOD. */
 enum nacre_account_state nacre_account_state(const struct nacre_account *account);
@@ -53,8 +54,8 @@ enum nacre_account_state nacre_account_state(const struct nacre_account *account
 int nacre_account_check_password(
     const struct nacre_account *account, const char *password, bool permit_empty);
 
-/* True when the account is a member of the group that a pattern list or a name means is the
- * caller's work; this calls "each" with every group name of the account until it returns true. */
+/* Calls "each" with the name of each of the account's groups, and with "context", until it returns
+ * true. True when it did. */
 bool nacre_account_any_group(const struct nacre_account *account,
     bool (*each)(const char *group, void *context), void *context);
 
@@ -67,6 +68,7 @@ int nacre_account_drop(uid_t uid, gid_t gid);
 /* Acts as the account (effective ids and groups) until nacre_account_act_end(). No-ops without
  * root. 0 or NACRE_ERROR_SYSTEM; nacre_account_act_end() ends the process if it fails. */
 int nacre_account_act_as(const struct nacre_account *account);
+/* Takes back nacre_account_act_as(). */
 void nacre_account_act_end(void);
 
 #ifdef __cplusplus

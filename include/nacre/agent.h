@@ -1,6 +1,7 @@
 /*
- * The agent protocol, RFC 9987 (draft-ietf-sshm-ssh-agent), with OpenSSH's extensions (PROTOCOL.agent): a
- * blocking client over a Unix socket, and the keyring, which is the server without I/O.
+ * The agent protocol, RFC 9987 (draft-ietf-sshm-ssh-agent), with OpenSSH's extensions
+ * (PROTOCOL.agent): a blocking client over a Unix socket, and the keyring, which is the server
+ * without I/O.
  */
 #ifndef NACRE_AGENT_H
 #define NACRE_AGENT_H
@@ -31,6 +32,7 @@ int nacre_agent_connect(const char *path, struct nacre_agent **agent);
 int nacre_agent_of_fd(int fd, struct nacre_agent **agent);
 /* Closes; NULL is allowed. */
 void nacre_agent_free(struct nacre_agent *agent);
+/* The descriptor of the connection, which stays the agent's. */
 int nacre_agent_fd(const struct nacre_agent *agent);
 /* Milliseconds that one answer may take; 0 (the default): for ever, since a person may be asked. */
 void nacre_agent_timeout_set(struct nacre_agent *agent, unsigned milliseconds);
@@ -45,6 +47,7 @@ struct nacre_agent_identities {
 	size_t count;
 	struct nacre_buffer answer; /* holds the blobs */
 };
+/* The keys that the agent holds. Free with nacre_agent_identities_free(), also after an error. */
 int nacre_agent_list(struct nacre_agent *agent, struct nacre_agent_identities *identities);
 void nacre_agent_identities_free(struct nacre_agent_identities *identities);
 
@@ -63,8 +66,10 @@ struct nacre_agent_constraints {
 /* "constraints" NULL: none. "comment" NULL: empty. */
 int nacre_agent_add(struct nacre_agent *agent, const struct nacre_key *key, const char *comment,
     const struct nacre_agent_constraints *constraints);
+/* Removes one key, or all. */
 int nacre_agent_remove(struct nacre_agent *agent, struct nacre_span key_blob);
 int nacre_agent_remove_all(struct nacre_agent *agent);
+/* Locks and unlocks with a passphrase; a wrong one is NACRE_ERROR_REFUSED. */
 int nacre_agent_lock(struct nacre_agent *agent, struct nacre_span passphrase);
 int nacre_agent_unlock(struct nacre_agent *agent, struct nacre_span passphrase);
 /* Any extension; what follows the success byte is appended to *answer (may be NULL).
@@ -85,11 +90,13 @@ int nacre_agent_request(
 struct nacre_keyring;
 struct nacre_keyring_client; /* what is remembered of one connection */
 
+/* An empty keyring. 0 or NACRE_ERROR_MEMORY. */
 int nacre_keyring_new(struct nacre_keyring **keyring);
 /* All clients must be gone. */
 void nacre_keyring_free(struct nacre_keyring *keyring);
 /* Lifetime of keys that are added without one, seconds; 0: none. */
 void nacre_keyring_default_lifetime(struct nacre_keyring *keyring, uint32_t seconds);
+/* A connection begins, or ends (NULL is allowed). */
 int nacre_keyring_client_new(struct nacre_keyring *keyring, struct nacre_keyring_client **client);
 void nacre_keyring_client_free(struct nacre_keyring_client *client);
 
@@ -108,6 +115,7 @@ struct nacre_keyring_question {
 	const struct nacre_key *key;
 	const char *comment;
 };
+/* False when no question is open. */
 bool nacre_keyring_question(
     const struct nacre_keyring_client *client, struct nacre_keyring_question *question);
 /* Answers it; appends the signature or a failure. */
@@ -120,6 +128,7 @@ uint64_t nacre_keyring_client_not_before(const struct nacre_keyring_client *clie
 uint64_t nacre_keyring_deadline(const struct nacre_keyring *keyring);
 /* Wipes the keys whose lifetime is over. */
 void nacre_keyring_expire(struct nacre_keyring *keyring, uint64_t now);
+/* Wipes all keys; how many there are. */
 void nacre_keyring_remove_all(struct nacre_keyring *keyring);
 size_t nacre_keyring_count(const struct nacre_keyring *keyring);
 

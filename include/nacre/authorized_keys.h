@@ -71,6 +71,7 @@ struct nacre_authorized_key {
  * comments. *reason says why a line was refused (static storage). */
 int nacre_authorized_key_parse(
     struct nacre_span line, struct nacre_authorized_key *authorized, const char **reason);
+/* Frees what it holds. */
 void nacre_authorized_key_free(struct nacre_authorized_key *authorized);
 
 /*

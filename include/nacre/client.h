@@ -52,8 +52,9 @@ void nacre_client_settle(struct nacre_client *client);
 /* Frees without a word to the peer: for a child process that inherited the client. */
 void nacre_client_free(struct nacre_client *client);
 
+/* The session, which the client owns. */
 struct nacre_session *nacre_client_session(const struct nacre_client *client);
-/* Both are the socket, non-blocking. */
+/* What to wait for: bytes that come, room for bytes that go. Both are the socket, non-blocking. */
 int nacre_client_read_fd(const struct nacre_client *client);
 int nacre_client_write_fd(const struct nacre_client *client);
 /* "ADDRESS port NUMBER" as messages name the peer; with a proxy "UNKNOWN port 65535". */

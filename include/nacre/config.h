@@ -68,6 +68,7 @@ struct nacre_forwards {
  * allows that, too, and port 0. 0 or NACRE_ERROR_FORMAT.
  */
 int nacre_forward_parse(const char *text, bool dynamic, bool remote, struct nacre_forward *forward);
+/* Frees what it holds. */
 void nacre_forward_free(struct nacre_forward *forward);
 
 /*

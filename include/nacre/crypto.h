@@ -49,7 +49,8 @@ int nacre_crypto_preload(bool use);
  * storage. */
 const char *nacre_crypto_versions(bool load);
 
-/* Random bytes; constant-time comparison; wiping. */
+/* Random bytes from the kernel's generator; a comparison whose time does not depend on the bytes;
+ * wiping that is not optimised away. "length" in bytes. */
 void nacre_random(void *bytes, size_t length);
 bool nacre_secret_equal(const void *a, const void *b, size_t length);
 void nacre_wipe(void *bytes, size_t length);

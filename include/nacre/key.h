@@ -37,11 +37,13 @@ void nacre_key_free(struct nacre_key *key);
 int nacre_key_from_blob(struct nacre_span blob, struct nacre_key **key);
 /* Appends the public key blob; for a certificate the certificate, unless "plain". */
 int nacre_key_put_blob(const struct nacre_key *key, bool plain, struct nacre_buffer *blob);
+/* Its type; for a certificate that of the key in it. */
 enum nacre_key_type nacre_key_type(const struct nacre_key *key);
 /* The name of the key's format: "ssh-ed25519", "ssh-rsa", "ssh-ed25519-cert-v01@openssh.com". */
 const char *nacre_key_format(const struct nacre_key *key);
 /* As ssh-keygen -l shows the type: "ED25519", "RSA", "ECDSA", "ED25519-CERT", ... */
 const char *nacre_key_type_label(const struct nacre_key *key);
+/* Its size in bits; whether the private half is there; whether it holds a certificate. */
 unsigned nacre_key_bits(const struct nacre_key *key);
 bool nacre_key_is_private(const struct nacre_key *key);
 bool nacre_key_is_certificate(const struct nacre_key *key);

@@ -43,11 +43,13 @@ struct nacre_known_hosts {
 	struct nacre_buffer notes;
 };
 
-/* "host", or "[host]:port" when the port is not 22; lower case. The caller frees it. NULL: memory.
- */
+/* "host", or "[host]:port" when the port is not 22; lower case. The caller frees it; NULL without
+ * memory. */
 char *nacre_known_hosts_name(const char *host, int port);
 
+/* An empty list, to load files into. 0 or NACRE_ERROR_MEMORY. */
 int nacre_known_hosts_new(struct nacre_known_hosts **known);
+/* Frees it with all that it holds; NULL is allowed. */
 void nacre_known_hosts_free(struct nacre_known_hosts *known);
 
 /*

@@ -23,6 +23,7 @@ enum nacre_log_output { NACRE_LOG_STDERR, NACRE_LOG_FILE, NACRE_LOG_SYSLOG };
  */
 int nacre_log_open(
     const char *program, enum nacre_log_output output, const char *path, int facility);
+/* The most verbose level that is written; INFO at first. */
 void nacre_log_level_set(enum nacre_log_level level);
 enum nacre_log_level nacre_log_level_get(void);
 /* "INFO" and so on to the level, and back; -1 or NULL when there is none. */

@@ -20,8 +20,8 @@ bool nacre_pattern_match(struct nacre_span text, struct nacre_span pattern);
 bool nacre_pattern_match_host(struct nacre_span text, struct nacre_span pattern);
 
 enum nacre_match {
-	NACRE_MATCH_NEGATED =
-	    -1, /* a negated pattern matched: the answer is no, whatever else is there */
+	/* A negated pattern matched: the answer is no, whatever else is there. */
+	NACRE_MATCH_NEGATED = -1,
 	NACRE_MATCH_NONE = 0,
 	NACRE_MATCH_FOUND = 1
 };

@@ -25,7 +25,9 @@ struct nacre_ready {
 	void *context;
 };
 
+/* A poller that waits for nothing yet. 0, NACRE_ERROR_MEMORY or NACRE_ERROR_SYSTEM. */
 int nacre_poller_new(struct nacre_poller **poller);
+/* Frees it, the descriptors stay open; NULL is allowed. */
 void nacre_poller_free(struct nacre_poller *poller);
 /* What is waited for on "fd" from now on; 0 removes it (do so before closing fd). Unchanged calls
  * cost nothing. */

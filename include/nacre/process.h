@@ -20,8 +20,8 @@ extern "C" {
 int nacre_process_send(
     int socket, struct nacre_span data, const int *descriptors, size_t descriptor_count);
 /* Receives exactly "length" bytes. Descriptors that come with them go to descriptors[] in order
- * (close-on-exec), at most *descriptor_count, which becomes how many; more are closed. "descriptor_
- * count" may be NULL. */
+ * (close-on-exec), at most *descriptor_count, which becomes how many; more are closed. The last
+ * argument may be NULL. 0, NACRE_ERROR_CLOSED or NACRE_ERROR_SYSTEM. */
 int nacre_process_receive(
     int socket, void *data, size_t length, int *descriptors, size_t *descriptor_count);
 

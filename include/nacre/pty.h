@@ -17,6 +17,7 @@ extern "C" {
  * belongs to the effective user, its group is tty (mode 620) where the system does that, and its
  * mode is 600 where not. 0 or NACRE_ERROR_SYSTEM. */
 int nacre_pty_open(int *master, int *terminal, char name[NACRE_PTY_NAME_LENGTH]);
+/* Sets the size of the terminal, which tells its programs (SIGWINCH). 0 or NACRE_ERROR_SYSTEM. */
 int nacre_pty_set_size(int fd, const struct nacre_window_size *size);
 
 #ifdef __cplusplus

@@ -128,6 +128,7 @@ uint8_t *nacre_session_input_room(struct nacre_session *session, size_t *length)
 void nacre_session_received(struct nacre_session *session, size_t length, uint64_t now);
 /* What waits to be sent, as one span; empty when there is nothing. */
 struct nacre_span nacre_session_output(const struct nacre_session *session);
+/* The first "length" bytes of it were written to the peer. */
 void nacre_session_sent(struct nacre_session *session, size_t length);
 /* When nacre_session_next_event() wants to be called again though no bytes came; UINT64_MAX: not.
  */
@@ -401,6 +402,7 @@ int nacre_session_import(const struct nacre_session_options *options, struct nac
  * will bear in *request (may be NULL).
  */
 int nacre_auth_user(struct nacre_session *session, const char *user);
+/* The method "none" (RFC 4252 section 5.2): a server that wants more says what. */
 int nacre_auth_none(struct nacre_session *session, uint32_t *request);
 /* Asks whether a key would do, without a signature. */
 int nacre_auth_query_publickey(struct nacre_session *session, const char *algorithm,
@@ -412,6 +414,7 @@ int nacre_auth_publickey(struct nacre_session *session, const char *algorithm,
 /* "new_password" answers CHANGE_PASSWORD and is else NULL. Refused without an encrypting cipher. */
 int nacre_auth_password(struct nacre_session *session, const char *password,
     const char *new_password, uint32_t *request);
+/* RFC 4256; "devices" is a list of names that the server understands, mostly "". */
 int nacre_auth_keyboard_interactive(
     struct nacre_session *session, const char *devices, uint32_t *request);
 /* Answers an INFO_REQUEST; the server's next answer bears the same request number. */
@@ -420,8 +423,13 @@ int nacre_auth_respond(
 
 /* User authentication, server ---------------------------------------------------------------- */
 
-/* The answers to the pending AUTH_REQUEST or AUTH_RESPONSES. The next request is read only after
- * one of them. */
+/*
+ * The answers to the pending AUTH_REQUEST or AUTH_RESPONSES; NACRE_ERROR_STATE when none is. The
+ * next request is read only after one of them. Accept: the user is in. Reject: with the methods
+ * that can continue, and whether this one succeeded but others must follow (RFC 4252 section 5.1).
+ * Publickey ok: the key that was asked about would do. Change password: its time is over (section
+ * 8). Ask: an INFO_REQUEST (RFC 4256 section 3.2) with up to NACRE_AUTH_PROMPTS prompts.
+ */
 int nacre_auth_accept(struct nacre_session *session);
 int nacre_auth_reject(struct nacre_session *session, const char *methods, bool partial_success);
 int nacre_auth_publickey_ok(struct nacre_session *session);
@@ -437,6 +445,7 @@ int nacre_auth_banner(struct nacre_session *session, struct nacre_span text);
  * or REFUSED follows. */
 int nacre_channel_open(
     struct nacre_session *session, const char *type, struct nacre_span payload, uint32_t *channel);
+/* A channel of type "session", RFC 4254 section 6.1. */
 int nacre_channel_open_session(struct nacre_session *session, uint32_t *channel);
 /* direct-tcpip, RFC 4254 section 7.2. */
 int nacre_channel_open_direct_tcpip(struct nacre_session *session, const char *host, uint16_t port,
@@ -473,7 +482,8 @@ int nacre_channel_consume(
 /* Drops all data of the channel from now on (nobody reads it any more); the window stays open. */
 int nacre_channel_discard(struct nacre_session *session, uint32_t channel);
 
-/* EOF after all committed data; close, after which only CLOSED comes for the channel. */
+/* EOF after all committed data; close, after which only CLOSED comes for the channel. RFC 4254
+ * section 5.3. */
 int nacre_channel_eof(struct nacre_session *session, uint32_t channel);
 int nacre_channel_close(struct nacre_session *session, uint32_t channel);
 /* True when EOF was sent (or received, by_peer). */
@@ -484,8 +494,11 @@ void *nacre_channel_context(const struct nacre_session *session, uint32_t channe
 /* Channels that are open or opening. */
 size_t nacre_session_channel_count(const struct nacre_session *session);
 
-/* Channel requests (RFC 4254 section 6). Those with want_reply are answered in order by
- * CHANNEL_REPLY. */
+/*
+ * Channel requests (RFC 4254 section 6). Those with want_reply are answered in order by
+ * CHANNEL_REPLY; request_reply answers the peer's oldest request that wants a reply. The ones with a
+ * name of their own encode what enum nacre_request_kind lists.
+ */
 int nacre_channel_request(struct nacre_session *session, uint32_t channel, const char *name,
     bool want_reply, struct nacre_span payload);
 int nacre_channel_request_reply(struct nacre_session *session, uint32_t channel, bool success);
@@ -510,7 +523,7 @@ int nacre_channel_request_exit_signal(struct nacre_session *session, uint32_t ch
     const char *name, bool core_dumped, const char *message);
 int nacre_channel_request_agent(struct nacre_session *session, uint32_t channel, bool want_reply);
 int nacre_channel_request_eow(struct nacre_session *session, uint32_t channel);
-/* Global requests (RFC 4254 section 4). */
+/* Global requests (RFC 4254 section 4), and the answer to the peer's oldest that wants a reply. */
 int nacre_global_request(
     struct nacre_session *session, const char *name, bool want_reply, struct nacre_span payload);
 int nacre_global_request_reply(

@@ -39,8 +39,7 @@ struct nacre_sftp_tag {
 };
 
 struct nacre_sftp_reply {
-	/* VERSION_REPLY, STATUS, HANDLE, DATA, NAME, ATTRS or EXTENDED_REPLY; 0: none is complete
-	 */
+	/* VERSION_REPLY, STATUS, HANDLE, DATA, NAME, ATTRS, EXTENDED_REPLY; 0: none is complete. */
 	enum nacre_sftp_message message;
 	struct nacre_sftp_tag tag;
 	uint32_t status;                         /* STATUS */
@@ -59,15 +58,18 @@ struct nacre_sftp_reply {
 
 /* Makes a connection's end; SSH_FXP_INIT and limits@openssh.com are queued. */
 int nacre_sftp_new(struct nacre_sftp **sftp);
+/* Frees it; requests under way get no reply. NULL is allowed. */
 void nacre_sftp_free(struct nacre_sftp *sftp);
 /* Copies queued bytes to "room"; returns how many. "now" in milliseconds. */
 size_t nacre_sftp_output(struct nacre_sftp *sftp, uint8_t *room, size_t length, uint64_t now);
+/* How many bytes are queued. */
 size_t nacre_sftp_output_length(const struct nacre_sftp *sftp);
 /* Takes received bytes up to the end of one reply at most and fills *reply, whose spans live until
  * the next call or as long as "bytes". Returns how many bytes were used, or NACRE_ERROR_PROTOCOL or
  * NACRE_ERROR_MEMORY, with a message in nacre_sftp_error(). */
 ssize_t nacre_sftp_receive(
     struct nacre_sftp *sftp, struct nacre_span bytes, struct nacre_sftp_reply *reply);
+/* What went wrong, for the user; "" before. */
 const char *nacre_sftp_error(const struct nacre_sftp *sftp);
 /* True once the version reply has come; then the following are known. */
 bool nacre_sftp_ready(const struct nacre_sftp *sftp);

@@ -56,6 +56,7 @@ void nacre_sftp_server_free(struct nacre_sftp_server *server);
 ssize_t nacre_sftp_server_input(struct nacre_sftp_server *server, struct nacre_span bytes);
 /* Reply bytes that wait to be sent, and dropping those that were. */
 struct nacre_span nacre_sftp_server_output(const struct nacre_sftp_server *server);
+/* The first "length" bytes of it were sent. */
 void nacre_sftp_server_sent(struct nacre_sftp_server *server, size_t length);
 
 /* As a program ------------------------------------------------------------------------------- */
@@ -82,6 +83,8 @@ int nacre_sftp_server_run(int fd_in, int fd_out, const struct nacre_sftp_server_
  */
 struct nacre_sftp_thread;
 
+/* Starts a server on a thread. "options" as for nacre_sftp_server_new(). 0, NACRE_ERROR_MEMORY or
+ * NACRE_ERROR_SYSTEM. */
 int nacre_sftp_thread_start(
     const struct nacre_sftp_server_options *options, struct nacre_sftp_thread **thread);
 /* Descriptor that is readable when there is output, room for input again, or the end. */

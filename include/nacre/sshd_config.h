@@ -210,6 +210,7 @@ struct nacre_connection_spec {
 	bool test;           /* from -C: a criterion on something not told is an error */
 };
 
+/* An empty configuration. 0 or NACRE_ERROR_MEMORY. */
 int nacre_sshd_config_new(struct nacre_sshd_config **config);
 /* Frees all; NULL is allowed. */
 void nacre_sshd_config_free(struct nacre_sshd_config *config);

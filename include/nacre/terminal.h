@@ -16,6 +16,7 @@ extern "C" {
 int nacre_terminal_raw(int fd);
 /* Restores what nacre_terminal_raw() changed, if it did. Safe in a signal handler. */
 void nacre_terminal_restore(void);
+/* True between the two. */
 bool nacre_terminal_is_raw(void);
 
 /* Size of the terminal "fd"; all zero and NACRE_ERROR_SYSTEM when it is none. */

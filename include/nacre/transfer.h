@@ -30,8 +30,10 @@ struct nacre_transfer_options {
 	uint32_t block;           /* bytes of one READ or WRITE; 0: what the server takes */
 };
 
+/* Makes a transfer; strings of the options are copied. 0 or NACRE_ERROR_MEMORY. */
 int nacre_transfer_new(
     const struct nacre_transfer_options *options, struct nacre_transfer **transfer);
+/* Frees it; files that were not complete stay so. NULL is allowed. */
 void nacre_transfer_free(struct nacre_transfer *transfer);
 /* Adds a source; its last component is the name in a target directory. Remote paths may hold
  * glob(7) patterns and begin with "~". All before the first nacre_transfer_output(). */
@@ -67,6 +69,7 @@ struct nacre_transfer_event {
 	uint64_t size, copied; /* bytes */
 	bool ok;
 };
+/* Takes the next event; false when there is none. */
 bool nacre_transfer_next_event(struct nacre_transfer *transfer, struct nacre_transfer_event *event);
 
 struct nacre_transfer_progress {
@@ -75,6 +78,7 @@ struct nacre_transfer_progress {
 	/* The file whose data moved last; 0: none. */
 	uint64_t file, file_size, file_copied;
 };
+/* How far it is: files and bytes found so far, and done. */
 void nacre_transfer_progress(
     const struct nacre_transfer *transfer, struct nacre_transfer_progress *progress);
 /* Number of errors reported so far: the exit status is 0 only without any. */

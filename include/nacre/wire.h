@@ -27,6 +27,7 @@ struct nacre_span {
 struct nacre_span nacre_span_of(const char *text);
 /* True when both hold the same bytes. Not constant-time: never for secrets. */
 bool nacre_span_equal(struct nacre_span a, struct nacre_span b);
+/* The same with a C string. */
 bool nacre_span_equals(struct nacre_span a, const char *text);
 /* A NUL-terminated copy that the caller frees; NULL without memory or when the span holds a NUL. */
 char *nacre_span_to_string(struct nacre_span span);
@@ -38,9 +39,11 @@ struct nacre_reader {
 	bool failed;
 };
 
+/* A reader of these bytes, which must outlive it. */
 struct nacre_reader nacre_reader_of(struct nacre_span span);
 /* True when nothing failed and nothing is left: the last test of every decoder. */
 bool nacre_reader_done(const struct nacre_reader *reader);
+/* The fixed-size types; any byte but 0 is true. */
 uint8_t nacre_get_byte(struct nacre_reader *reader);
 bool nacre_get_boolean(struct nacre_reader *reader);
 uint32_t nacre_get_u32(struct nacre_reader *reader);
@@ -77,6 +80,7 @@ struct nacre_buffer {
 void nacre_buffer_free(struct nacre_buffer *buffer);
 /* Forgets the content (wiped) and the failure; keeps the memory. */
 void nacre_buffer_clear(struct nacre_buffer *buffer);
+/* What the buffer holds, until it is changed; how many bytes. */
 struct nacre_span nacre_buffer_span(const struct nacre_buffer *buffer);
 size_t nacre_buffer_length(const struct nacre_buffer *buffer);
 /* Makes room for "length" more bytes and returns where they go; NULL (and failed) if that cannot
@@ -88,6 +92,8 @@ void nacre_buffer_consume(struct nacre_buffer *buffer, size_t length);
 /* Cuts the content to its first "length" bytes, clearing nothing else. */
 void nacre_buffer_truncate(struct nacre_buffer *buffer, size_t length);
 
+/* Each appends one value: raw bytes (put_bytes, put_span), the fixed-size types big-endian, or a
+ * string with its 32-bit length in front. Without memory, or beyond the limit, "failed" is set. */
 void nacre_put_byte(struct nacre_buffer *buffer, uint8_t value);
 void nacre_put_boolean(struct nacre_buffer *buffer, bool value);
 void nacre_put_u32(struct nacre_buffer *buffer, uint32_t value);
@@ -118,6 +124,7 @@ int nacre_get_base64(struct nacre_span text, struct nacre_buffer *bytes);
  * name and advances *list past it; an empty span at the end.
  */
 struct nacre_span nacre_list_next(struct nacre_span *list);
+/* True when one of the names is exactly this one. */
 bool nacre_list_contains(struct nacre_span list, struct nacre_span name);
 
 #ifdef __cplusplus
