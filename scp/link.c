@@ -230,6 +230,21 @@ configure(const struct options *options, const struct location *location, const 
 	return config;
 }
 
+/* What the channel is for: nacre_client_options.request. */
+static void
+make_requests(void *context, struct nacre_client *client, uint32_t channel)
+{
+	const struct link *const link = context;
+	struct nacre_session *const session = nacre_client_session(client);
+
+	if (link->forward_agent && nacre_client_forward_agent_path(client) != NULL)
+		nacre_channel_request_agent(session, channel, false);
+	if (link->command != NULL)
+		nacre_channel_request_exec(session, channel, true, link->command);
+	else
+		nacre_channel_request_subsystem(session, channel, true, "sftp");
+}
+
 static struct link *
 open_session(const struct options *options, const struct location *location, const char *command)
 {
@@ -238,14 +253,17 @@ open_session(const struct options *options, const struct location *location, con
 
 	link->config = configure(options, location, command);
 	client_options.config = link->config;
+	client_options.request = make_requests;
+	client_options.context = link;
+	link->command = command != NULL ? strdup(command) : NULL;
+	link->forward_agent = link->config->forward_agent;
 	if (nacre_client_open(&client_options, &link->client) != 0) {
 		link_close(link);
 		return NULL;
 	}
 	link->session = nacre_client_session(link->client);
-	link->command = command != NULL ? strdup(command) : NULL;
-	link->forward_agent = link->config->forward_agent;
-	if (nacre_channel_open_session(link->session, &link->channel) != 0)
+	link->opened = nacre_client_early_channel(link->client, &link->channel);
+	if (!link->opened && nacre_channel_open_session(link->session, &link->channel) != 0)
 		die("cannot open a channel");
 	link_flush(link);
 	return link;
@@ -263,18 +281,8 @@ link_open(const struct options *options, const struct location *location, const 
 static void
 channel_opened(struct link *link)
 {
-	int result;
-
-	if (link->forward_agent && nacre_client_forward_agent_path(link->client) != NULL)
-		nacre_channel_request_agent(link->session, link->channel, false);
-	if (link->command != NULL)
-		result =
-		    nacre_channel_request_exec(link->session, link->channel, true, link->command);
-	else
-		result =
-		    nacre_channel_request_subsystem(link->session, link->channel, true, "sftp");
-	link->opened = result == 0;
-	link->broken = result != 0;
+	make_requests(link, link->client, link->channel);
+	link->opened = true;
 }
 
 static void

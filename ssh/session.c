@@ -41,7 +41,7 @@ struct session_state {
 	struct nacre_session *session;
 	const struct session_plan *plan;
 	uint32_t channel;
-	bool channel_open, started;
+	bool channel_open, started, settled;
 	bool finished;
 	int status;
 	struct stream input, streams[2]; /* by enum nacre_stream */
@@ -107,7 +107,7 @@ expect_reply(struct session_state *state, enum expected_reply reply)
 }
 
 static void
-request_terminal(struct session_state *state)
+request_terminal(struct nacre_session *session, uint32_t channel)
 {
 	const char *const term = getenv("TERM");
 	struct nacre_window_size size;
@@ -119,9 +119,8 @@ request_terminal(struct session_state *state)
 		nacre_terminal_modes_encode(&settings, &modes);
 	else
 		nacre_put_byte(&modes, 0);
-	if (nacre_channel_request_pty(state->session, state->channel, true,
-		term != NULL ? term : "", &size, nacre_buffer_span(&modes)) == 0)
-		expect_reply(state, REPLY_PTY);
+	nacre_channel_request_pty(
+	    session, channel, true, term != NULL ? term : "", &size, nacre_buffer_span(&modes));
 	nacre_buffer_free(&modes);
 }
 
@@ -137,7 +136,8 @@ variable_wanted(const struct nacre_words *patterns, struct nacre_span name)
 
 /* "NAME=VALUE"; "only" (may be NULL) are the patterns of names that are sent. */
 static void
-request_variable(struct session_state *state, const char *text, const struct nacre_words *only)
+request_variable(struct nacre_session *session, uint32_t channel, const char *text,
+    const struct nacre_words *only)
 {
 	const char *const equals = strchr(text, '=');
 	const struct nacre_span span = {
@@ -147,39 +147,53 @@ request_variable(struct session_state *state, const char *text, const struct nac
 	if (equals == NULL || (only != NULL && !variable_wanted(only, span)) ||
 	    (name = nacre_span_to_string(span)) == NULL)
 		return;
-	nacre_log(NACRE_LOG_DEBUG1, "channel %u: setting env %s = \"%s\"", state->channel, name,
-	    equals + 1);
-	nacre_channel_request_env(state->session, state->channel, name, equals + 1);
+	nacre_log(
+	    NACRE_LOG_DEBUG1, "channel %u: setting env %s = \"%s\"", channel, name, equals + 1);
+	nacre_channel_request_env(session, channel, name, equals + 1);
 	free(name);
 }
 
 static void
-request_environment(struct session_state *state)
+request_environment(
+    struct nacre_session *session, uint32_t channel, const struct nacre_ssh_config *config)
 {
-	const struct nacre_ssh_config *const config = state->plan->config;
-
 	if (config->send_env.count > 0)
 		for (char **variable = environ; *variable != NULL; variable++)
-			request_variable(state, *variable, &config->send_env);
+			request_variable(session, channel, *variable, &config->send_env);
 	for (size_t i = 0; i < config->set_env.count; i++)
-		request_variable(state, config->set_env.words[i], NULL);
+		request_variable(session, channel, config->set_env.words[i], NULL);
 }
 
-static int
-request_start(struct session_state *state)
+static void
+request_start(struct nacre_session *session, uint32_t channel, const struct session_plan *plan)
 {
-	const char *const command = state->plan->command;
+	const char *const command = plan->command;
 
-	if (state->plan->config->session_type == NACRE_SESSION_SUBSYSTEM) {
+	if (plan->config->session_type == NACRE_SESSION_SUBSYSTEM) {
 		nacre_log(NACRE_LOG_DEBUG1, "Sending subsystem: %s", command);
-		return nacre_channel_request_subsystem(
-		    state->session, state->channel, true, command);
-	}
-	if (command != NULL) {
+		nacre_channel_request_subsystem(session, channel, true, command);
+	} else if (command != NULL) {
 		nacre_log(NACRE_LOG_DEBUG1, "Sending command: %s", command);
-		return nacre_channel_request_exec(state->session, state->channel, true, command);
+		nacre_channel_request_exec(session, channel, true, command);
+	} else {
+		nacre_channel_request_shell(session, channel, true);
 	}
-	return nacre_channel_request_shell(state->session, state->channel, true);
+}
+
+void
+session_request(void *context, struct nacre_client *client, uint32_t channel)
+{
+	const struct session_plan *const plan = context;
+	struct nacre_session *const session = nacre_client_session(client);
+
+	if (nacre_client_forward_agent_path(client) != NULL) {
+		nacre_log(NACRE_LOG_DEBUG1, "Requesting authentication agent forwarding.");
+		nacre_channel_request_agent(session, channel, false);
+	}
+	if (plan->terminal)
+		request_terminal(session, channel);
+	request_environment(session, channel, plan->config);
+	request_start(session, channel, plan);
 }
 
 static void
@@ -191,22 +205,18 @@ enter_raw(struct session_state *state)
 
 /* All requests leave together, and with them the first input. */
 static void
-session_opened(struct session_state *state)
+session_opened(struct session_state *state, bool early)
 {
 	struct nacre_client *const client = state->client;
 
 	/* One is all that we want; who takes over this process gets no other. */
 	if (nacre_client_knows_openssh(client))
 		nacre_session_no_more_sessions(state->session);
-	if (nacre_client_forward_agent_path(client) != NULL) {
-		nacre_log(NACRE_LOG_DEBUG1, "Requesting authentication agent forwarding.");
-		nacre_channel_request_agent(state->session, state->channel, false);
-	}
+	if (!early)
+		session_request((void *)state->plan, client, state->channel);
 	if (state->plan->terminal)
-		request_terminal(state);
-	request_environment(state);
-	if (request_start(state) == 0)
-		expect_reply(state, REPLY_START);
+		expect_reply(state, REPLY_PTY);
+	expect_reply(state, REPLY_START);
 	enter_raw(state);
 }
 
@@ -216,6 +226,11 @@ open_channel(struct session_state *state)
 	const struct session_plan *const plan = state->plan;
 	int error;
 
+	if (nacre_client_early_channel(state->client, &state->channel)) {
+		state->channel_open = state->started = true;
+		session_opened(state, true);
+		return 0;
+	}
 	if (plan->stdio_host != NULL)
 		error = nacre_channel_open_direct_tcpip(state->session, plan->stdio_host,
 		    (uint16_t)plan->stdio_port, "127.0.0.1", 65535, &state->channel);
@@ -248,7 +263,7 @@ on_opened(struct session_state *state, const struct nacre_event *event)
 		return;
 	state->started = true;
 	if (state->plan->stdio_host == NULL)
-		session_opened(state);
+		session_opened(state, false);
 }
 
 static void
@@ -747,6 +762,15 @@ act_on_readiness(struct session_state *state)
 		pump_output(state, (enum nacre_stream)stream);
 }
 
+/* Once there is nothing to do but to wait for the server: what is left of the login. */
+static void
+settle(struct session_state *state)
+{
+	if (!state->settled && (state->started || !state->channel_open))
+		nacre_client_settle(state->client);
+	state->settled |= state->started || !state->channel_open;
+}
+
 /* One turn of the loop. */
 static void
 turn(struct session_state *state, const sigset_t *mask)
@@ -756,6 +780,7 @@ turn(struct session_state *state, const sigset_t *mask)
 	const int flushed = nacre_client_flush(state->client);
 	if (state->finished)
 		return;
+	settle(state);
 	collect_waits(state, flushed == 1);
 	wait_for_something(state, more && flushed == 0 ? 0 : wait_time(state), mask);
 	if (end_signal != 0) {
@@ -808,7 +833,6 @@ session_run(struct nacre_client *client, const struct session_plan *plan)
 	stream_open(&state->input, STDIN_FILENO);
 	stream_open(&state->streams[NACRE_STREAM_DATA], STDOUT_FILENO);
 	stream_open(&state->streams[NACRE_STREAM_STDERR], STDERR_FILENO);
-	nacre_client_settle(client);
 	while (!state->finished)
 		turn(state, &mask);
 	nacre_terminal_restore();

@@ -144,6 +144,17 @@ check_plan(const struct session_plan *plan)
 		nacre_fatal("%s", config->refuse_connection);
 }
 
+/* A session that nothing stands before: no other channel, no command of ours, no parting. */
+static bool
+starts_at_once(const struct session_plan *plan)
+{
+	const struct nacre_ssh_config *const config = plan->config;
+
+	return plan->stdio_host == NULL && config->session_type != NACRE_SESSION_NONE &&
+	       !config->fork_after_authentication &&
+	       !(config->permit_local_command && config->local_command != NULL);
+}
+
 static void
 use_null_input(void)
 {
@@ -201,7 +212,7 @@ main(int argc, char **argv)
 	}
 	open_log(&line);
 	choose_command(&line);
-	const struct session_plan plan = {
+	struct session_plan plan = {
 	    .config = line.config,
 	    .command = line.command,
 	    .stdio_host = line.stdio_host,
@@ -213,6 +224,8 @@ main(int argc, char **argv)
 	    .config = line.config,
 	    .user_file = line.user_file,
 	    .interactive = plan.terminal,
+	    .request = starts_at_once(&plan) ? session_request : NULL,
+	    .context = &plan,
 	};
 	if (line.config->stdin_null)
 		use_null_input();

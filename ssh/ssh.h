@@ -32,6 +32,8 @@ struct session_plan {
 	int stdio_port;
 	bool terminal; /* allocate one */
 };
+/* Makes the requests of the plan (context): nacre_client_options.request. */
+void session_request(void *context, struct nacre_client *client, uint32_t channel);
 /* Runs until the remote side is done; returns ssh's exit status. */
 int session_run(struct nacre_client *client, const struct session_plan *plan);
 

@@ -502,6 +502,7 @@ reply_failure(struct nacre_client *client, const struct nacre_event *event)
 	if (event->u.auth_reply.partial_success) {
 		nacre_log(NACRE_LOG_VERBOSE, "Authenticated using \"%s\" with partial success.",
 		    authentication->current != NULL ? authentication->current->name : "none");
+		authentication->partial = true;
 		authentication->password_prompts = authentication->interactive_prompts = 0;
 		authentication->password_over = authentication->interactive_over = false;
 	}

@@ -221,6 +221,7 @@ on_log(struct nacre_client *client, const struct nacre_event *event)
 static bool
 on_identified(struct nacre_client *client, const struct nacre_event *event)
 {
+	client->early.identification = nacre_span_to_string(event->u.text);
 	client->openssh_like =
 	    contains(event->u.text, "OpenSSH") || contains(event->u.text, "Nacre");
 	nacre_log(NACRE_LOG_DEBUG1, "Authenticating to %s:%d as '%s'", client->config->hostname,
@@ -276,7 +277,10 @@ on_sign(struct nacre_client *client, const struct nacre_event *event)
 static bool
 on_auth_reply(struct nacre_client *client, const struct nacre_event *event)
 {
-	client->failed |= authenticate_reply(client, event) != 0;
+	if (client->early.sent && event->u.auth_reply.result != NACRE_AUTH_SUCCESS)
+		early_refused(client);
+	else
+		client->failed |= authenticate_reply(client, event) != 0;
 	return true;
 }
 
@@ -331,13 +335,28 @@ stumbled_over_guess(const struct nacre_client *client)
 static bool
 on_disconnected(struct nacre_client *client, const struct nacre_event *event)
 {
-	client->retry = event->u.disconnected.by_peer && stumbled_over_guess(client);
-	client->disconnect_seen |= client->retry;
+	if (event->u.disconnected.by_peer && stumbled_over_guess(client))
+		client->retry = WITHOUT_GUESS;
+	else if (early_lost(client, event))
+		client->retry = WITHOUT_EARLY;
+	client->disconnect_seen |= client->retry != WITHOUT_NOTHING;
 	/* What we refused ourselves has been said. */
 	if (!client->failed && !client->disconnect_seen)
 		log_disconnected(client, event);
 	client->disconnect_seen = true;
 	client->closed = true;
+	return false;
+}
+
+/* The program's own event; only the number is noted, for the next login. */
+static bool
+on_channel_opened(struct nacre_client *client, const struct nacre_event *event)
+{
+	struct early *const early = &client->early;
+
+	if (!early->number_known)
+		early->number_known =
+		    nacre_channel_peer_number(client->session, event->channel, &early->number) == 0;
 	return false;
 }
 
@@ -354,6 +373,7 @@ static bool (*const handlers[])(struct nacre_client *, const struct nacre_event 
     [NACRE_EVENT_GLOBAL_REQUEST] = on_global_request,
     [NACRE_EVENT_GLOBAL_REPLY] = on_global_reply,
     [NACRE_EVENT_PONG] = on_pong,
+    [NACRE_EVENT_CHANNEL_OPENED] = on_channel_opened,
     [NACRE_EVENT_DISCONNECTED] = on_disconnected,
 };
 
@@ -497,14 +517,21 @@ await_input(struct nacre_client *client, bool output_waits)
 	return 0;
 }
 
+static bool
+login_done(const struct nacre_client *client)
+{
+	return client->authenticated && !early_waits(client);
+}
+
 static void
 take_events(struct nacre_client *client)
 {
 	struct nacre_event event;
 
-	while (!client->authenticated && !client->failed &&
+	while (!login_done(client) && !client->failed &&
 	       nacre_session_next_event(client->session, nacre_clock_ms(), &event))
-		nacre_client_event(client, &event);
+		if (!nacre_client_event(client, &event))
+			early_event(client, &event);
 }
 
 /* One turn: events, requests that have become possible, output, input. */
@@ -517,11 +544,12 @@ login_step(struct nacre_client *client)
 		client->authentication_started = true;
 		client->failed |= authenticate_start(client) != 0;
 		take_events(client);
+		early_send(client);
 	}
 	const int flushed = nacre_client_flush(client);
 	if (client->failed || client->closed)
 		return NACRE_ERROR_REFUSED;
-	if (client->authenticated)
+	if (login_done(client))
 		return 0;
 	return await_input(client, flushed == 1);
 }
@@ -535,7 +563,7 @@ login(struct nacre_client *client)
 	/* The first flight is on its way: time for what is needed when the answer comes. */
 	if ((error = identities_load(client)) != 0)
 		return error;
-	while (!client->authenticated)
+	while (!login_done(client))
 		if ((error = login_step(client)) != 0)
 			return error;
 	nacre_log(NACRE_LOG_VERBOSE, "Authenticated to %s ([%s]:%d) using \"%s\".",
@@ -545,16 +573,18 @@ login(struct nacre_client *client)
 	return 0;
 }
 
-/* One try; *retry says that another one without a guess may do better. */
+/* One try; *retry says what another one would better do without. */
 static int
-open_once(const struct nacre_client_options *options, bool guess, bool *retry,
+open_once(const struct nacre_client_options *options, const bool *without, enum without *retry,
     struct nacre_client **client)
 {
 	struct nacre_client *const new = calloc(1, sizeof *new);
 
 	if (new == NULL)
 		return NACRE_ERROR_MEMORY;
-	new->guess = guess;
+	new->guess = !without[WITHOUT_GUESS];
+	new->early.request = without[WITHOUT_EARLY] ? NULL : options->request;
+	new->early.context = options->context;
 	new->config = options->config;
 	new->ssh_program = options->ssh_program;
 	new->user_file = options->user_file;
@@ -579,14 +609,29 @@ open_once(const struct nacre_client_options *options, bool guess, bool *retry,
 int
 nacre_client_open(const struct nacre_client_options *options, struct nacre_client **client)
 {
-	bool retry = false;
-	const int error = open_once(options, true, &retry, client);
+	static const char *const reasons[] = {
+	    [WITHOUT_GUESS] = "The server hung up after our key exchange guess",
+	    [WITHOUT_EARLY] = "The server did not take the session that was opened early",
+	};
+	bool without[sizeof reasons / sizeof *reasons] = {false};
 
-	if (error == 0 || !retry)
-		return error;
-	nacre_log(
-	    NACRE_LOG_DEBUG1, "The server hung up after our key exchange guess; trying without");
-	return open_once(options, false, &retry, client);
+	for (;;) {
+		enum without retry = WITHOUT_NOTHING;
+		const int error = open_once(options, without, &retry, client);
+
+		if (error == 0 || retry == WITHOUT_NOTHING || without[retry])
+			return error;
+		nacre_log(NACRE_LOG_DEBUG1, "%s; trying without", reasons[retry]);
+		without[retry] = true;
+	}
+}
+
+bool
+nacre_client_early_channel(const struct nacre_client *client, uint32_t *channel)
+{
+	if (client->early.opened)
+		*channel = client->early.channel;
+	return client->early.opened;
 }
 
 void
@@ -613,6 +658,7 @@ nacre_client_free(struct nacre_client *client)
 	identities_free(client);
 	authenticate_free(client);
 	preference_free(client);
+	early_free(client);
 	connect_free(client);
 	free(client->address);
 	free(client->peer);

@@ -30,7 +30,10 @@ struct preference {
 	char host_key[PREFERENCE_NAME_MAX];
 	uint32_t round_trip; /* milliseconds */
 	uint64_t identity;   /* mark of the user key that it accepted; 0: none */
+	uint64_t early;      /* preference_early_mark() of that login; 0: nothing known */
+	uint32_t channel;    /* its number for our first channel then */
 };
+#define PREFERENCE_CHANNEL_UNSTEADY UINT32_MAX /* not to be relied on */
 
 #define PREFERENCE_SALT_LENGTH 16
 struct preferences {
@@ -84,7 +87,22 @@ struct authentication {
 	unsigned password_prompts, interactive_prompts;
 	bool interactive_answered; /* the newest try came with questions */
 	bool password_over, interactive_over;
+	bool partial; /* more than one method was asked for */
 };
+
+/* early.c: a session channel that is opened together with the signed request. */
+struct early {
+	void (*request)(void *context, struct nacre_client *client, uint32_t channel);
+	void *context;
+	char *identification; /* of the server */
+	bool sent, opened;
+	uint32_t channel; /* ours */
+	bool number_known;
+	uint32_t number; /* what the server called our first channel */
+};
+
+/* What a further try of a login does without, after the server stumbled over it. */
+enum without { WITHOUT_NOTHING, WITHOUT_GUESS, WITHOUT_EARLY };
 
 /* host_key.c: learning all keys of a server. */
 struct host_key_update {
@@ -114,7 +132,7 @@ struct nacre_client {
 	bool disconnect_seen; /* and logged */
 	bool openssh_like;    /* the server knows OpenSSH's global requests */
 	bool guess;           /* a key exchange guess may be sent */
-	bool retry;           /* the server did not know what to do with it */
+	enum without retry;   /* another try may do better without this */
 	bool settled;
 
 	char *known_name;       /* as known_hosts names the server */
@@ -122,6 +140,7 @@ struct nacre_client {
 	struct nacre_known_hosts *known;
 	struct nacre_buffer host_key; /* the one that was trusted */
 	bool host_key_may_update;     /* it was trusted by a plain line of the user's file */
+	bool host_key_known;          /* nobody needed to be asked */
 	bool host_key_doubtful;       /* it changed, and StrictHostKeyChecking no went on */
 	struct host_key_update update;
 
@@ -129,6 +148,7 @@ struct nacre_client {
 	struct preference preference; /* as remembered; empty names: nothing */
 	struct identities identities;
 	struct authentication authentication;
+	struct early early;
 
 	uint64_t last_received, next_keepalive;
 	unsigned keepalives_unanswered;
@@ -176,6 +196,10 @@ void preference_load(struct nacre_client *client);
 void preference_store(struct nacre_client *client, const struct identity *accepted);
 /* True when the server accepted this key last time. */
 bool preference_remembers(const struct nacre_client *client, const struct identity *identity);
+/* Says which server (host key and identification) and user were met. */
+uint64_t preference_early_mark(const struct nacre_client *client);
+/* Writes that nothing is to be sent early next time; "unsteady": nor ever again to that mark. */
+void preference_forget_early(struct nacre_client *client, bool unsteady);
 void preference_free(struct nacre_client *client);
 
 /* identity.c -------------------------------------------------------------------------------- */
@@ -194,5 +218,20 @@ int authenticate_start(struct nacre_client *client);
 int authenticate_reply(struct nacre_client *client, const struct nacre_event *event);
 int authenticate_sign(struct nacre_client *client, const struct nacre_event *event);
 void authenticate_free(struct nacre_client *client);
+
+/* early.c ----------------------------------------------------------------------------------- */
+
+/* Opens the channel and has its requests sent, if all of that is as good as certain to be welcome;
+ * to be called when the first authentication request is in the output. */
+void early_send(struct nacre_client *client);
+/* True while the login waits for that channel. */
+bool early_waits(const struct nacre_client *client);
+/* Events that concern the channel; what a login does with those of the connection protocol. */
+void early_event(struct nacre_client *client, const struct nacre_event *event);
+/* Authentication was refused: another try is to be made, without. */
+void early_refused(struct nacre_client *client);
+/* The connection ended: true when another try is to be made, without. */
+bool early_lost(struct nacre_client *client, const struct nacre_event *event);
+void early_free(struct nacre_client *client);
 
 #endif

@@ -415,10 +415,10 @@ judge(struct nacre_client *client, const struct candidate *candidate)
 	if (client->config->no_host_authentication_for_localhost && is_loopback(client->address)) {
 		nacre_log(
 		    NACRE_LOG_DEBUG1, "Forcing accepting of host key for loopback/localhost.");
-		return true;
+		return client->host_key_known = true;
 	}
 	if (certificate_trusted(client, candidate, &revoked))
-		return true;
+		return client->host_key_known = true;
 	if (revoked)
 		return refuse_revoked(client, candidate);
 	switch (nacre_known_hosts_check(client->known, candidate->plain, NULL, false, &found)) {
@@ -427,7 +427,7 @@ judge(struct nacre_client *client, const struct candidate *candidate)
 		    shown_name(client), candidate->label);
 		nacre_log(NACRE_LOG_DEBUG1, "Found key in %s:%u", found->file, found->line);
 		client->host_key_may_update = in_user_file(client, found);
-		return address_agrees(client, candidate);
+		return client->host_key_known = address_agrees(client, candidate);
 	case NACRE_HOST_NEW:
 		return trust_new(client, candidate);
 	case NACRE_HOST_CHANGED:

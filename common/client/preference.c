@@ -5,8 +5,10 @@
  * things, and nothing else: a wrong, old or hostile file costs time, not safety. Servers and keys
  * appear as salted hashes, so that the file tells as little as a hashed known_hosts.
  *
- * First line "nacre-hosts 1 SALT", then lines "SERVER KEX HOSTKEY ROUNDTRIP IDENTITY", the newest
- * at the end; hexadecimal but for the names, "-" for none.
+ * First line "nacre-hosts 1 SALT", then lines "SERVER KEX HOSTKEY ROUNDTRIP IDENTITY [EARLY]", the
+ * newest at the end; hexadecimal but for the names, "-" for none. EARLY is what early.c needs: eight
+ * digits of the number that the server gave to our first channel (all ones: it did not keep to it),
+ * sixteen of the mark of whom it was given to.
  */
 #include <client/client.h>
 #include <crypto/hash.h>
@@ -26,6 +28,7 @@
 
 #define FILE_MAX      65536 /* bytes; the oldest lines go when it would grow beyond */
 #define LINE_LIMIT    256   /* bytes; ours are far shorter */
+#define EARLY_LENGTH  24    /* digits */
 #define HEADER        "nacre-hosts 1 "
 #define HEADER_LENGTH (sizeof HEADER - 1)
 
@@ -165,6 +168,24 @@ parse_name(struct nacre_span word, char *name)
 	return true;
 }
 
+/* Missing where there is nothing to remember. */
+static bool
+parse_early(struct nacre_span word, struct preference *preference)
+{
+	uint64_t number;
+
+	preference->early = 0;
+	preference->channel = 0;
+	if (word.length == 0)
+		return true;
+	if (word.length != EARLY_LENGTH ||
+	    !parse_number((struct nacre_span){word.data, 8}, 8, &number) ||
+	    !parse_number((struct nacre_span){word.data + 8, 16}, 16, &preference->early))
+		return false;
+	preference->channel = (uint32_t)number;
+	return true;
+}
+
 /* The server's mark and what is remembered of it; false for anything that we did not write. */
 static bool
 parse_line(struct nacre_span line, uint64_t *server, struct preference *preference)
@@ -176,7 +197,8 @@ parse_line(struct nacre_span line, uint64_t *server, struct preference *preferen
 	    !parse_name(next_word(&line), preference->kex) ||
 	    !parse_name(next_word(&line), preference->host_key) ||
 	    !parse_number(next_word(&line), 8, &round_trip) ||
-	    !parse_number(next_word(&line), 16, &preference->identity))
+	    !parse_number(next_word(&line), 16, &preference->identity) ||
+	    !parse_early(next_word(&line), preference))
 		return false;
 	preference->round_trip = (uint32_t)round_trip;
 	return line.length == 0;
@@ -221,6 +243,34 @@ preference_remembers(const struct nacre_client *client, const struct identity *i
 	       mark(client, nacre_buffer_span(&identity->blob)) == client->preference.identity;
 }
 
+uint64_t
+preference_early_mark(const struct nacre_client *client)
+{
+	struct nacre_buffer text = {0};
+
+	nacre_put_string_span(&text, nacre_buffer_span(&client->host_key));
+	nacre_put_string_span(&text, nacre_span_of(client->early.identification));
+	nacre_put_string_span(&text, nacre_span_of(client->config->user));
+	const uint64_t value = text.failed ? 0 : mark(client, nacre_buffer_span(&text));
+	nacre_buffer_free(&text);
+	return value;
+}
+
+/* A server that did not keep to a number once is not relied on again. */
+static void
+observe_channel(const struct nacre_client *client, struct preference *seen)
+{
+	const struct preference *const old = &client->preference;
+
+	if (!client->early.number_known || client->early.identification == NULL ||
+	    client->authentication.partial || client->authentication.accepted == NULL)
+		return;
+	seen->early = preference_early_mark(client);
+	seen->channel = client->early.number;
+	if (seen->early == old->early && old->channel == PREFERENCE_CHANNEL_UNSTEADY)
+		seen->channel = PREFERENCE_CHANNEL_UNSTEADY;
+}
+
 /*
  * The server's first key exchange method, if offering it first changes nothing for the worse: it
  * is what we agreed on, or it resists quantum computers like what we would have preferred.
@@ -263,6 +313,7 @@ observe(const struct nacre_client *client, const struct identity *accepted, stru
 	seen->round_trip = observe_round_trip(client);
 	if (accepted != NULL)
 		seen->identity = mark(client, nacre_buffer_span(&accepted->blob));
+	observe_channel(client, seen);
 }
 
 static bool
@@ -274,7 +325,8 @@ worth_writing(const struct preference *old, const struct preference *seen)
 	    old->round_trip < seen->round_trip ? seen->round_trip : old->round_trip;
 
 	return strcmp(old->kex, seen->kex) != 0 || strcmp(old->host_key, seen->host_key) != 0 ||
-	       old->identity != seen->identity || (high > 10 && high / ROUND_TRIP_FACTOR > low);
+	       old->identity != seen->identity || old->early != seen->early ||
+	       old->channel != seen->channel || (high > 10 && high / ROUND_TRIP_FACTOR > low);
 }
 
 static const char *
@@ -287,9 +339,13 @@ static void
 put_line(
     const struct nacre_client *client, const struct preference *seen, struct nacre_buffer *text)
 {
-	nacre_put_format(text, "%016llx %s %s %x %016llx\n",
+	nacre_put_format(text, "%016llx %s %s %x %016llx",
 	    (unsigned long long)client->preferences.name, or_dash(seen->kex),
 	    or_dash(seen->host_key), seen->round_trip, (unsigned long long)seen->identity);
+	if (seen->early != 0)
+		nacre_put_format(
+		    text, " %08x%016llx", seen->channel, (unsigned long long)seen->early);
+	nacre_put_byte(text, '\n');
 }
 
 /* The whole new file: header, the other servers' lines as far as they fit, ours. */
@@ -329,20 +385,16 @@ write_file(const char *path, struct nacre_span text)
 	return good;
 }
 
-void
-preference_store(struct nacre_client *client, const struct identity *accepted)
+static void
+store(const struct nacre_client *client, const struct preference *seen)
 {
-	struct preference seen = {0};
 	struct nacre_buffer text = {0};
 	char *temporary = NULL;
 
-	if (client->preferences.path == NULL)
-		return;
-	observe(client, accepted, &seen);
-	if (!worth_writing(&client->preference, &seen) ||
+	if (!worth_writing(&client->preference, seen) ||
 	    asprintf(&temporary, "%s.%ld", client->preferences.path, (long)getpid()) < 0)
 		return;
-	compose(client, &seen, &text);
+	compose(client, seen, &text);
 	/* Nothing is said when it fails: it is a convenience, and ~/.ssh need not exist. */
 	if (!text.failed && write_file(temporary, nacre_buffer_span(&text)))
 		rename(temporary, client->preferences.path);
@@ -350,6 +402,28 @@ preference_store(struct nacre_client *client, const struct identity *accepted)
 		unlink(temporary);
 	nacre_buffer_free(&text);
 	free(temporary);
+}
+
+void
+preference_store(struct nacre_client *client, const struct identity *accepted)
+{
+	struct preference seen = {0};
+
+	if (client->preferences.path == NULL)
+		return;
+	observe(client, accepted, &seen);
+	store(client, &seen);
+}
+
+void
+preference_forget_early(struct nacre_client *client, bool unsteady)
+{
+	struct preference less = client->preference;
+
+	less.channel = unsteady ? PREFERENCE_CHANNEL_UNSTEADY : 0;
+	if (!unsteady)
+		less.early = 0;
+	store(client, &less);
 }
 
 void

@@ -60,6 +60,8 @@ struct channel {
 	bool close_wanted; /* by our program */
 	bool close_sent, close_received;
 	bool refused; /* our open */
+	bool early;   /* opened before we were told that authentication succeeded: peer_number is a
+			 guess until it is confirmed */
 	bool discard;
 	uint32_t send_window, send_packet_max;
 	uint32_t receive_window; /* what the peer may still send */

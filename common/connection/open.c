@@ -2,19 +2,18 @@
 #include <connection/channel.h>
 #include <connection/session.h>
 
+#include <string.h>
+
 /* Ours --------------------------------------------------------------------------------------- */
 
-int
-nacre_channel_open(
-    struct nacre_session *session, const char *type, struct nacre_span payload, uint32_t *number)
+static int
+open_send(struct connection *connection, const char *type, struct nacre_span payload,
+    struct channel **result)
 {
-	struct connection *connection = session->connection;
 	struct nacre_buffer *packet;
 	struct channel *channel;
 	int error;
 
-	if (!userauth_done(session->userauth))
-		return NACRE_ERROR_STATE;
 	if (transport_failed(connection->transport))
 		return NACRE_ERROR_CLOSED;
 	if ((error = channel_new(connection, CHANNEL_OPENING, &channel)) != 0)
@@ -29,6 +28,50 @@ nacre_channel_open(
 		channel_free(connection, channel);
 		return error;
 	}
+	*result = channel;
+	return 0;
+}
+
+int
+nacre_channel_open(
+    struct nacre_session *session, const char *type, struct nacre_span payload, uint32_t *number)
+{
+	struct channel *channel;
+	int error;
+
+	if (!userauth_done(session->userauth))
+		return NACRE_ERROR_STATE;
+	if ((error = open_send(session->connection, type, payload, &channel)) == 0)
+		*number = channel->number;
+	return error;
+}
+
+/* Compression that begins with success would begin before or behind these messages: the server
+ * decides when it sends its answer, we would learn it too late. */
+static bool
+compression_delayed(const struct nacre_session *session)
+{
+	struct nacre_session_algorithms agreed;
+
+	nacre_session_algorithms(session, &agreed);
+	return strcmp(agreed.compression_client_to_server, "zlib@openssh.com") == 0;
+}
+
+int
+nacre_channel_open_early(
+    struct nacre_session *session, const char *type, uint32_t peer_number, uint32_t *number)
+{
+	struct channel *channel;
+	int error;
+
+	if (!userauth_signed_request_sent(session->userauth) || compression_delayed(session) ||
+	    nacre_session_channel_count(session) > 0)
+		return NACRE_ERROR_STATE;
+	error = open_send(session->connection, type, (struct nacre_span){NULL, 0}, &channel);
+	if (error != 0)
+		return error;
+	channel->early = true;
+	channel->peer_number = peer_number;
 	*number = channel->number;
 	return 0;
 }
@@ -94,18 +137,26 @@ open_confirmation_message(
 {
 	static const char name[] = "CHANNEL_OPEN_CONFIRMATION";
 	struct channel *channel = opening_channel(connection, payload, name);
-	uint32_t window, packet_max;
+	uint32_t peer_number, window, packet_max;
 	int error;
 
 	if (channel == NULL)
 		return NACRE_ERROR_PROTOCOL;
-	channel->peer_number = nacre_get_u32(payload);
+	peer_number = nacre_get_u32(payload);
 	window = nacre_get_u32(payload);
 	packet_max = nacre_get_u32(payload);
 	if (payload->failed)
 		return connection_malformed(connection, name);
+	/* What we sent meanwhile was for a channel that is not this one. */
+	if (channel->early && channel->peer_number != peer_number)
+		return transport_fail(connection->transport, NACRE_ERROR_NOT_FOUND,
+		    NACRE_DISCONNECT_BY_APPLICATION,
+		    "the server calls channel %u %u and not %u as before", channel->number,
+		    peer_number, channel->peer_number);
+	channel->peer_number = peer_number;
 	if ((error = set_send_side(connection, channel, name, window, packet_max)) != 0)
 		return error;
+	channel->early = false;
 	channel->state = CHANNEL_OPEN;
 	if (channel->close_wanted)
 		return close_send(connection, channel);
@@ -133,6 +184,7 @@ open_failure_message(
 	if (!nacre_reader_done(payload))
 		return connection_malformed(connection, name);
 	channel->refused = true;
+	channel->early = false;
 	if (channel->close_wanted)
 		event->kind = NACRE_EVENT_CHANNEL_CLOSED;
 	channel->state = CHANNEL_GONE;

@@ -15,7 +15,7 @@ request_begin(
 	if (channel == NULL)
 		return NULL;
 	*error = channel->close_sent ? NACRE_ERROR_CLOSED : NACRE_ERROR_STATE;
-	if (channel->state != CHANNEL_OPEN || channel->close_sent)
+	if ((channel->state != CHANNEL_OPEN && !channel->early) || channel->close_sent)
 		return NULL;
 	*error = 0;
 	channel->requests_sent += want_reply;

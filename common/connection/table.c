@@ -185,6 +185,17 @@ nacre_channel_context(const struct nacre_session *session, uint32_t number)
 	return channel != NULL ? channel->context : NULL;
 }
 
+int
+nacre_channel_peer_number(const struct nacre_session *session, uint32_t number, uint32_t *peer)
+{
+	const struct channel *channel = channel_find(session->connection, number);
+
+	if (channel == NULL || channel->state != CHANNEL_OPEN)
+		return NACRE_ERROR_NOT_FOUND;
+	*peer = channel->peer_number;
+	return 0;
+}
+
 size_t
 nacre_session_channel_count(const struct nacre_session *session)
 {

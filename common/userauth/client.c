@@ -304,6 +304,15 @@ userauth_client_keyboard_interactive(
 	return request_add(userauth, request, number);
 }
 
+bool
+userauth_signed_request_sent(const struct userauth *userauth)
+{
+	const struct userauth_request *const request = userauth->requests;
+
+	return !userauth->server && !userauth->done && request != NULL && request->next == NULL &&
+	       request->sign && request->state == REQUEST_SENT;
+}
+
 int
 userauth_client_respond(struct userauth *userauth, const struct nacre_span *responses, size_t count)
 {

@@ -48,6 +48,8 @@ int userauth_client_password(
     struct userauth *userauth, const char *password, const char *new_password, uint32_t *request);
 int userauth_client_keyboard_interactive(
     struct userauth *userauth, const char *devices, uint32_t *request);
+/* True when a single request is unanswered, it is signed, and it is in the output. */
+bool userauth_signed_request_sent(const struct userauth *userauth);
 int userauth_client_respond(
     struct userauth *userauth, const struct nacre_span *responses, size_t count);
 

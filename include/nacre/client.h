@@ -39,6 +39,14 @@ struct nacre_client_options {
 	const char *ssh_program;
 	const char *user_file; /* -F of this program, passed on to it; or NULL */
 	bool interactive;      /* a terminal is going to be used: which half of IPQoS applies */
+	/*
+	 * Makes the requests of a session channel, up to the one that starts something (NULL: this
+	 * program wants no session at once). With a server that is known well it is called during
+	 * the login, before the channel is open: a login then takes two round trips less. It may be
+	 * called again for another try with a new client, and must not write to the person.
+	 */
+	void (*request)(void *context, struct nacre_client *client, uint32_t channel);
+	void *context;
 };
 
 /* Connects and authenticates. 0, or an error that was logged in full (exit with status 255). */
@@ -46,11 +54,15 @@ int nacre_client_open(const struct nacre_client_options *options, struct nacre_c
 /* Sends DISCONNECT and closes, without waiting for anything, and frees; NULL is allowed. */
 void nacre_client_close(struct nacre_client *client);
 /* What can wait until the session is under way: what the server prefers is written down for the
- * next login, keys are wiped. To be called when nothing else is to be done; nacre_client_close()
- * does it at the latest. */
+ * next login, keys are wiped. To be called when nothing else is to be done, best when the first
+ * channel is open; nacre_client_close() does it at the latest. */
 void nacre_client_settle(struct nacre_client *client);
 /* Frees without a word to the peer: for a child process that inherited the client. */
 void nacre_client_free(struct nacre_client *client);
+
+/* True with the number of the session channel when it is open already and options.request made its
+ * requests; their replies are still to come. Else the program opens its channel. */
+bool nacre_client_early_channel(const struct nacre_client *client, uint32_t *channel);
 
 /* The session, which the client owns. */
 struct nacre_session *nacre_client_session(const struct nacre_client *client);

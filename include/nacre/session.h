@@ -447,6 +447,28 @@ int nacre_channel_open(
     struct nacre_session *session, const char *type, struct nacre_span payload, uint32_t *channel);
 /* A channel of type "session", RFC 4254 section 6.1. */
 int nacre_channel_open_session(struct nacre_session *session, uint32_t *channel);
+/*
+ * Opens a channel without type-specific data behind the signed publickey request, before the server
+ * answered that, and lets nacre_channel_request...() be called at once: their messages name the
+ * channel "peer_number" that the server is expected to choose. Saves two round trips.
+ *
+ * RFC 4252 section 6 has a server disconnect when such messages come before authentication has
+ * succeeded. But it reads messages in order (RFC 4253 section 11 forbids to pass over them): if the
+ * request succeeds, they come after success for it, and nothing is out of order. So this is for
+ * callers that know from last time that this server accepts this key, that have verified its host
+ * key, and that reconnect without it when they were wrong. Until then no command is executed: the
+ * channel does not exist.
+ *
+ * NACRE_ERROR_STATE unless exactly one request is unanswered, it is signed and it is already in the
+ * output; also when another channel exists, or when compression would begin with success. Data can
+ * be sent after OPENED. A confirmation with another number ends the session: DISCONNECTED, not by
+ * the peer, with NACRE_ERROR_NOT_FOUND.
+ */
+int nacre_channel_open_early(
+    struct nacre_session *session, const char *type, uint32_t peer_number, uint32_t *channel);
+/* The number that the peer gave to an open channel. NACRE_ERROR_NOT_FOUND: it is not open. */
+int nacre_channel_peer_number(
+    const struct nacre_session *session, uint32_t channel, uint32_t *peer_number);
 /* direct-tcpip, RFC 4254 section 7.2. */
 int nacre_channel_open_direct_tcpip(struct nacre_session *session, const char *host, uint16_t port,
     const char *originator, uint16_t originator_port, uint32_t *channel);
