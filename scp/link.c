@@ -245,38 +245,6 @@ make_requests(void *context, struct nacre_client *client, uint32_t channel)
 		nacre_channel_request_subsystem(session, channel, true, "sftp");
 }
 
-static struct link *
-open_session(const struct options *options, const struct location *location, const char *command)
-{
-	struct link *link = link_new();
-	struct nacre_client_options client_options = {.user_file = options->user_file};
-
-	link->config = configure(options, location, command);
-	client_options.config = link->config;
-	client_options.request = make_requests;
-	client_options.context = link;
-	link->command = command != NULL ? strdup(command) : NULL;
-	link->forward_agent = link->config->forward_agent;
-	if (nacre_client_open(&client_options, &link->client) != 0) {
-		link_close(link);
-		return NULL;
-	}
-	link->session = nacre_client_session(link->client);
-	link->opened = nacre_client_early_channel(link->client, &link->channel);
-	if (!link->opened && nacre_channel_open_session(link->session, &link->channel) != 0)
-		die("cannot open a channel");
-	link_flush(link);
-	return link;
-}
-
-struct link *
-link_open(const struct options *options, const struct location *location, const char *command)
-{
-	if (options->program != NULL)
-		return open_by_program(options, location, command);
-	return open_session(options, location, command);
-}
-
 /* The channel is there: its request leaves together with the program's first bytes. */
 static void
 channel_opened(struct link *link)
@@ -347,6 +315,52 @@ session_event(struct link *link, const struct nacre_event *event)
 	default:
 		break;
 	}
+}
+
+/* What comes in as data stays in the channel. */
+static void
+take_events(struct link *link)
+{
+	struct nacre_event event;
+
+	while (nacre_session_next_event(link->session, nacre_clock_ms(), &event))
+		if (!nacre_client_event(link->client, &event))
+			session_event(link, &event);
+}
+
+static struct link *
+open_session(const struct options *options, const struct location *location, const char *command)
+{
+	struct link *link = link_new();
+	struct nacre_client_options client_options = {.user_file = options->user_file};
+
+	link->config = configure(options, location, command);
+	client_options.config = link->config;
+	client_options.request = make_requests;
+	client_options.context = link;
+	link->command = command != NULL ? strdup(command) : NULL;
+	link->forward_agent = link->config->forward_agent;
+	if (nacre_client_open(&client_options, &link->client) != 0) {
+		link_close(link);
+		return NULL;
+	}
+	link->session = nacre_client_session(link->client);
+	link->opened = nacre_client_early_channel(link->client, &link->channel);
+	if (!link->opened && nacre_channel_open_session(link->session, &link->channel) != 0)
+		die("cannot open a channel");
+	/* What the server said behind its confirmation is there already. */
+	if (link->opened)
+		take_events(link);
+	link_flush(link);
+	return link;
+}
+
+struct link *
+link_open(const struct options *options, const struct location *location, const char *command)
+{
+	if (options->program != NULL)
+		return open_by_program(options, location, command);
+	return open_session(options, location, command);
 }
 
 static bool
@@ -587,17 +601,11 @@ link_write(struct link *link, const void *bytes, size_t length)
 		uint8_t *room = link_room(link, &room_length);
 
 		if (room == NULL) {
-			struct nacre_event event;
-
 			if (link->broken)
 				return false;
 			link_flush(link);
-			/* What comes in meanwhile stays in the channel; events must be taken. */
 			if (link->session != NULL && !link->unsent) {
-				while (nacre_session_next_event(
-				    link->session, nacre_clock_ms(), &event))
-					if (!nacre_client_event(link->client, &event))
-						session_event(link, &event);
+				take_events(link);
 				room = link_room(link, &room_length);
 				if (room != NULL)
 					nacre_channel_commit(link->session, link->channel, 0);

@@ -109,7 +109,10 @@ early_refused(struct nacre_client *client)
 bool
 early_lost(struct nacre_client *client, const struct nacre_event *event)
 {
-	const bool told = event->u.disconnected.by_peer && event->u.disconnected.reason != 0;
+	const uint32_t reason = event->u.disconnected.reason;
+	/* A connection that is lost has ended without a word. */
+	const bool told = event->u.disconnected.by_peer && reason != 0 &&
+			  reason != NACRE_DISCONNECT_CONNECTION_LOST;
 	const bool other_number =
 	    !event->u.disconnected.by_peer && event->u.disconnected.error == NACRE_ERROR_NOT_FOUND;
 

@@ -53,7 +53,7 @@ compression_delayed(const struct nacre_session *session)
 {
 	struct nacre_session_algorithms agreed;
 
-	nacre_session_algorithms(session, &agreed);
+	transport_algorithms(session->transport, &agreed);
 	return strcmp(agreed.compression_client_to_server, "zlib@openssh.com") == 0;
 }
 

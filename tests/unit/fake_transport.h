@@ -187,6 +187,13 @@ transport_peer_extension(
 	return transport->host_bound && strcmp(name, "publickey-hostbound@openssh.com") == 0;
 }
 
+void
+transport_algorithms(const struct transport *transport, struct nacre_session_algorithms *algorithms)
+{
+	(void)transport;
+	*algorithms = (struct nacre_session_algorithms){.compression_client_to_server = "none"};
+}
+
 int
 transport_authenticated(struct transport *transport)
 {
