@@ -2,8 +2,8 @@
  * What servers showed to prefer, in a small file (nacre_hosts beside known_hosts): their first key
  * exchange and host key algorithm, the round trip, and which user key they took. With it the next
  * login guesses right and saves a round trip or two. It changes the order in which we offer and try
- * things, and nothing else: a wrong, old or hostile file costs time, not safety. Servers and keys
- * appear as salted hashes, so that the file tells as little as a hashed known_hosts.
+ * things, and what we send before an answer (early.c): a wrong, old or hostile file costs time, not
+ * safety. Servers and keys appear as salted hashes, so that the file tells as little as a hashed known_hosts.
  *
  * First line "nacre-hosts 1 SALT", then lines "SERVER KEX HOSTKEY ROUNDTRIP IDENTITY [EARLY]", the
  * newest at the end; hexadecimal but for the names, "-" for none. EARLY is what early.c needs: eight

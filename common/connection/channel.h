@@ -99,6 +99,7 @@ struct connection {
 	struct nacre_buffer scratch;               /* room while compression is on */
 	uint32_t requests_sent, requests_received; /* global ones */
 	bool no_more_sessions;
+	uint32_t early_number; /* of the newest channel that was opened early */
 };
 
 /* table.c: numbers and lists. */
@@ -139,6 +140,8 @@ int open_confirmation_message(
     struct connection *connection, struct nacre_reader *payload, struct nacre_event *event);
 int open_failure_message(
     struct connection *connection, struct nacre_reader *payload, struct nacre_event *event);
+/* 1 with *event filled when the peer did not know what to do with the open of an early channel. */
+int open_early_pending(struct connection *connection, struct nacre_event *event);
 
 /* data.c */
 int data_message(

@@ -70,6 +70,8 @@ nacre_channel_open_early(
 	error = open_send(session->connection, type, (struct nacre_span){NULL, 0}, &channel);
 	if (error != 0)
 		return error;
+	transport_watch(session->transport);
+	session->connection->early_number = channel->number;
 	channel->early = true;
 	channel->peer_number = peer_number;
 	*number = channel->number;
@@ -167,6 +169,24 @@ open_confirmation_message(
 	return 1;
 }
 
+static void
+refused_event(const struct channel *channel, struct nacre_event *event)
+{
+	*event =
+	    (struct nacre_event){.kind = NACRE_EVENT_CHANNEL_REFUSED, .channel = channel->number};
+}
+
+static void
+refused_end(struct connection *connection, struct channel *channel, struct nacre_event *event)
+{
+	channel->refused = true;
+	channel->early = false;
+	if (channel->close_wanted)
+		event->kind = NACRE_EVENT_CHANNEL_CLOSED;
+	channel->state = CHANNEL_GONE;
+	channel_list_add(connection, LIST_GONE, channel);
+}
+
 int
 open_failure_message(
     struct connection *connection, struct nacre_reader *payload, struct nacre_event *event)
@@ -176,19 +196,27 @@ open_failure_message(
 
 	if (channel == NULL)
 		return NACRE_ERROR_PROTOCOL;
-	*event =
-	    (struct nacre_event){.kind = NACRE_EVENT_CHANNEL_REFUSED, .channel = channel->number};
+	refused_event(channel, event);
 	event->u.refused.reason = nacre_get_u32(payload);
 	event->u.refused.text = nacre_get_string(payload);
 	nacre_get_string(payload); /* language */
 	if (!nacre_reader_done(payload))
 		return connection_malformed(connection, name);
-	channel->refused = true;
-	channel->early = false;
-	if (channel->close_wanted)
-		event->kind = NACRE_EVENT_CHANNEL_CLOSED;
-	channel->state = CHANNEL_GONE;
-	channel_list_add(connection, LIST_GONE, channel);
+	refused_end(connection, channel, event);
+	return 1;
+}
+
+int
+open_early_pending(struct connection *connection, struct nacre_event *event)
+{
+	struct channel *const channel = channel_find(connection, connection->early_number);
+
+	if (channel == NULL || !channel->early || !transport_watched_refused(connection->transport))
+		return 0;
+	refused_event(channel, event);
+	event->u.refused.reason = NACRE_OPEN_ADMINISTRATIVELY_PROHIBITED;
+	event->u.refused.text = nacre_span_of("the message came too early");
+	refused_end(connection, channel, event);
 	return 1;
 }
 

@@ -42,6 +42,7 @@ receive_unimplemented(struct transport *transport, struct nacre_reader *payload)
 		return malformed(transport, "SSH2_MSG_UNIMPLEMENTED");
 	transport_log(
 	    transport, NACRE_LOG_DEBUG1, "Received SSH2_MSG_UNIMPLEMENTED for %u", sequence);
+	transport->watched_refused |= transport->watched && sequence == transport->watched_sequence;
 	return 0;
 }
 

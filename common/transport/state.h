@@ -174,6 +174,8 @@ struct transport {
 	uint64_t active; /* when bytes last came or went: for giving memory back */
 
 	char *identification, *peer_identification;
+	bool watched, watched_refused;
+	uint32_t watched_sequence;
 	struct exchange *exchange; /* NULL: none is under way */
 	struct negotiated chosen;  /* of the last complete exchange */
 	uint64_t keys_time;

@@ -385,6 +385,20 @@ transport_host_key(const struct transport *transport)
 	return nacre_buffer_span(&transport->host_key);
 }
 
+void
+transport_watch(struct transport *transport)
+{
+	transport->watched = true;
+	transport->watched_refused = false;
+	transport->watched_sequence = transport->send.sequence - 1;
+}
+
+bool
+transport_watched_refused(const struct transport *transport)
+{
+	return transport->watched_refused;
+}
+
 uint32_t
 transport_round_trip(const struct transport *transport)
 {

@@ -100,6 +100,10 @@ bool transport_peer_extension(
 int transport_authenticated(struct transport *transport);
 /* Smallest round trip seen, milliseconds; UINT32_MAX if none. */
 uint32_t transport_round_trip(const struct transport *transport);
+/* Watches the newest message that was sent: transport_watched_refused() tells whether the peer
+ * answered it with UNIMPLEMENTED. Only while no key exchange runs, when messages leave in order. */
+void transport_watch(struct transport *transport);
+bool transport_watched_refused(const struct transport *transport);
 /* While "held", no further packet is read from the input; events go on. */
 void transport_hold(struct transport *transport, bool held);
 

@@ -461,8 +461,9 @@ int nacre_channel_open_session(struct nacre_session *session, uint32_t *channel)
  *
  * NACRE_ERROR_STATE unless exactly one request is unanswered, it is signed and it is already in the
  * output; also when another channel exists, or when compression would begin with success. Data can
- * be sent after OPENED. A confirmation with another number ends the session: DISCONNECTED, not by
- * the peer, with NACRE_ERROR_NOT_FOUND.
+ * be sent after OPENED. REFUSED comes also when the server did not know what to do with the message
+ * (UNIMPLEMENTED) and yet accepts the request. A confirmation with another number ends the session:
+ * DISCONNECTED, not by the peer, with NACRE_ERROR_NOT_FOUND.
  */
 int nacre_channel_open_early(
     struct nacre_session *session, const char *type, uint32_t peer_number, uint32_t *channel);

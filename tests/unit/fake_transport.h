@@ -188,6 +188,19 @@ transport_peer_extension(
 }
 
 void
+transport_watch(struct transport *transport)
+{
+	(void)transport;
+}
+
+bool
+transport_watched_refused(const struct transport *transport)
+{
+	(void)transport;
+	return false;
+}
+
+void
 transport_algorithms(const struct transport *transport, struct nacre_session_algorithms *algorithms)
 {
 	(void)transport;

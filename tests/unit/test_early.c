@@ -2,6 +2,9 @@
  * nothing done when the server thinks otherwise. */
 #include "session_pair.h"
 
+#include <connection/session.h>
+#include <transport/state.h>
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -190,6 +193,56 @@ test_another_number(void **state)
 	pair_free(&pair);
 }
 
+/* As a server would say of the message that it reads next, and those behind. */
+static void
+send_unimplemented(struct transport *transport, uint32_t ahead)
+{
+	nacre_put_u32(
+	    transport_begin(transport, MESSAGE_UNIMPLEMENTED), transport->receive.sequence + ahead);
+	assert_int_equal(transport_end(transport), 0);
+}
+
+static void
+deliver_to_client(struct pair *pair)
+{
+	const struct nacre_span output = nacre_session_output(pair->server.session);
+	size_t room;
+	uint8_t *const place = nacre_session_input_room(pair->client.session, &room);
+
+	assert_true(room >= output.length);
+	memcpy(place, output.data, output.length);
+	nacre_session_received(pair->client.session, output.length, pair->now);
+	nacre_session_sent(pair->server.session, output.length);
+}
+
+/* A server that answers the channel before it has thought about the login. */
+static void
+test_unimplemented(void **state)
+{
+	struct pair pair;
+	struct nacre_event event;
+	uint32_t channel = 99;
+
+	(void)state;
+	pair_make(&pair);
+	send_early(&pair, 0);
+	await_question(&pair);
+	for (uint32_t i = 0; i < 3; i++)
+		send_unimplemented(pair.server.session->transport, i);
+	assert_int_equal(nacre_auth_accept(pair.server.session), 0);
+	deliver_to_client(&pair);
+	do {
+		assert_true(nacre_session_next_event(pair.client.session, pair.now, &event));
+		if (event.kind == NACRE_EVENT_CHANNEL_REFUSED)
+			channel = event.channel;
+	} while (channel == 99);
+	assert_int_equal(channel, pair.client.channel);
+	assert_int_not_equal(
+	    nacre_channel_request_exec(pair.client.session, channel, true, "ls"), 0);
+	assert_false(nacre_session_next_event(pair.client.session, pair.now, &event));
+	pair_free(&pair);
+}
+
 static void
 expect_not_now(struct pair *pair)
 {
@@ -264,6 +317,7 @@ main(void)
 	    cmocka_unit_test(test_refused_login),
 	    cmocka_unit_test(test_moved_with_unread_input),
 	    cmocka_unit_test(test_another_number),
+	    cmocka_unit_test(test_unimplemented),
 	    cmocka_unit_test(test_only_behind_the_signed_request),
 	    cmocka_unit_test(test_not_with_two_requests),
 	    cmocka_unit_test(test_not_with_delayed_compression),
