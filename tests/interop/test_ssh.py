@@ -553,7 +553,7 @@ def test_key_types(nacre_ssh, server, user_keys, kind):
 def test_many_keys_are_asked_about_at_once(nacre_ssh, server, user_keys, tmp_path):
     strangers = [make_key(str(tmp_path / f'k{i}'), ['-t', 'ed25519']) for i in range(3)]
     options = [word for key in strangers for word in ('-i', key)]
-    result = run(asking(nacre_ssh, server, *options, '-v', words=['true']))
+    result = run(asking(nacre_ssh, server, *options, '-v', '-o', 'RememberServers=no', words=['true']))
     assert result.returncode == 0, result.stderr
     lines = [line for line in result.stderr.decode().splitlines() if 'public key:' in line or 'accepts' in line]
     assert [line.split(':')[1].strip() for line in lines[:4]] == ['Offering public key'] * 4
