@@ -1,4 +1,4 @@
-/* exec_client CONFIG HOST COMMAND: runs a command as ssh does, with an ssh_config, keys and agent. */
+/* exec_client CONFIG HOST COMMAND: runs a command as ssh does, with its configuration and keys. */
 #include <err.h>
 #include <nacre/client.h>
 #include <nacre/poller.h>

@@ -1,6 +1,7 @@
 /*
- * The socket of ssh-agent: under ~/.ssh/agent, with the host's name in its own (home directories are
- * shared by hosts), or in a directory of its own under the temporary directory, or where -a says.
+ * The socket of ssh-agent: under ~/.ssh/agent, with the host's name in its own (home directories
+ * are shared by hosts), or in a directory of its own under the temporary directory, or where -a
+ * says.
  */
 #include <ssh/agent.h>
 

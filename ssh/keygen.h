@@ -60,7 +60,8 @@ void keygen_user_at_host(struct nacre_buffer *text);
  * "failure" is the beginning of the message that ends the program ("Load key %s"). */
 struct nacre_key *keygen_load_private(const struct keygen *keygen, const char *path,
     const char *prompt, const char *failure, struct nacre_buffer *passphrase, char **comment);
-/* Write a key's files, atomically. 0 or NACRE_ERROR_SYSTEM with errno, or what the encoding says. */
+/* Write a key's files, atomically. 0 or NACRE_ERROR_SYSTEM with errno, or what the encoding
+ * says. */
 int keygen_save_private(const struct keygen *keygen, const char *path, const struct nacre_key *key,
     const char *comment, struct nacre_span passphrase);
 int keygen_save_public(const char *path, const struct nacre_key *key, const char *comment);

@@ -126,8 +126,7 @@ copy_lists(struct login *login)
 			    strdup(lists->words[i]);
 }
 
-/* The user --------------------------------------------------------------------------------------
- */
+/* The user --------------------------------------------------------------------------------- */
 
 static void
 apply_match(struct login *login)
@@ -192,8 +191,7 @@ disconnect(struct answer *answer, uint32_t reason, const char *text)
 	nacre_put_format(&answer->text, "%s", text);
 }
 
-/* Methods ---------------------------------------------------------------------------------------
- */
+/* Methods ---------------------------------------------------------------------------------- */
 
 static enum answer_kind
 try_none(struct login *login, struct nacre_reader *fields, struct answer *answer)
@@ -376,8 +374,7 @@ try_publickey(struct login *login, struct nacre_reader *fields, struct answer *a
 	return kind;
 }
 
-/* The outcome -----------------------------------------------------------------------------------
- */
+/* The outcome ------------------------------------------------------------------------------ */
 
 static const char *const outcomes[] = {
     [ANSWER_SUCCESS] = "Accepted",

@@ -108,7 +108,8 @@ options_let_in(struct login *login, const struct nacre_authorized_key *found, co
 	return false;
 }
 
-/* Lines with the key that is offered which cannot be used: who looks for the reason finds it here. */
+/* Lines with the key that is offered which cannot be used: who looks for the reason finds it
+ * here. */
 static void
 log_notes(const char *path, struct nacre_span notes)
 {

@@ -84,7 +84,8 @@ log_line(struct network *network, enum nacre_log_level level, struct nacre_span 
 		_exit(255);
 }
 
-/* What was wrong with the first line: the line about the connection that log watchers know follows. */
+/* What was wrong with the first line: the line about the connection that log watchers know
+ * follows. */
 static void
 log_identification(struct network *network, struct nacre_span problem)
 {

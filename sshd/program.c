@@ -126,8 +126,7 @@ nologin(struct channel *channel)
 	return true;
 }
 
-/* Pipes ------------------------------------------------------------------------------------------
- */
+/* Pipes ------------------------------------------------------------------------------------ */
 
 struct pipes {
 	int ours[3], theirs[3];
@@ -180,8 +179,7 @@ join_pipes(struct channel *channel, const struct pipes *pipes)
 	channel->endpoints[2].stream = NACRE_STREAM_STDERR;
 }
 
-/* Start ------------------------------------------------------------------------------------------
- */
+/* Start ------------------------------------------------------------------------------------ */
 
 static const char *
 last_part(const char *path)

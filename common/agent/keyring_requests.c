@@ -6,8 +6,8 @@
 
 /*
  * A handler reads the fields behind the message's type and appends the answer's content, type
- * first. It returns 0 when it did, NACRE_KEYRING_QUESTION when it asks, or an error, which becomes a
- * failure message.
+ * first. It returns 0 when it did, NACRE_KEYRING_QUESTION when it asks, or an error, which becomes
+ * a failure message.
  */
 struct request {
 	struct nacre_keyring_client *client;

@@ -484,9 +484,9 @@ handshake_timeout(const struct nacre_client *client)
 	return deadline <= now ? 0 : (int)(deadline - now);
 }
 
-/* OpenSSH's server sends small answers one by one under Nagle's algorithm until a session runs: each
- * waits for the one before it to be acknowledged, so that a delayed acknowledgement holds up the
- * login. The kernel forgets the setting now and then. */
+/* OpenSSH's server sends small answers one by one under Nagle's algorithm until a session runs:
+ * each waits for the one before it to be acknowledged, so that a delayed acknowledgement holds up
+ * the login. The kernel forgets the setting now and then. */
 static void
 acknowledge_at_once(const struct nacre_client *client)
 {

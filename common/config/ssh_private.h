@@ -47,7 +47,8 @@ extern const struct value_type value_ssh_host, value_ssh_match, value_ssh_includ
 /* Prepares a run: the parse state over a configuration. */
 struct ssh_parse ssh_parse_begin(struct nacre_ssh_config *config);
 void ssh_parse_end(struct ssh_parse *parse);
-/* The name to connect to as far as it is known now, tokens expanded. Arena memory; NULL on error.
+/*
+ * The name to connect to as far as it is known now, tokens expanded. Arena memory; NULL on error.
  */
 char *ssh_hostname(struct nacre_ssh_config *config, const char *host);
 /* Tokens for the expansion of "text" (those that any keyword may use; %C costs a hash and is there

@@ -12,7 +12,8 @@
 
 #define GROUP_BITS_MIN 2048
 #define GROUP_BITS_MAX 8192
-/* Twice the strength of the largest group and more: with a safe prime, as good as a full-size one.
+/*
+ * Twice the strength of the largest group and more: with a safe prime, as good as a full-size one.
  */
 #define EXPONENT_BYTES 64
 

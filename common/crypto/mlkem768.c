@@ -33,7 +33,8 @@
 #define PRIVATE_HASH   (PRIVATE_PUBLIC + MLKEM768_PUBLIC_LENGTH)
 #define PRIVATE_REJECT (PRIVATE_HASH + 32)
 
-/* Loops over coefficients are worth vector instructions, which -O2 alone does not use everywhere.
+/*
+ * Loops over coefficients are worth vector instructions, which -O2 alone does not use everywhere.
  */
 #if defined(__GNUC__) && !defined(__clang__)
 #define VECTORISE __attribute__((optimize("O3")))
@@ -390,7 +391,8 @@ sample_noise(struct poly *polys, size_t count, const uint8_t seed[32])
 	sodium_memzero(blocks, sizeof blocks);
 }
 
-/* The rejection of SampleNTT (algorithm 7) over one block; returns how many coefficients there are.
+/*
+ * The rejection of SampleNTT (algorithm 7) over one block; returns how many coefficients there are.
  */
 static size_t
 sample_block(struct poly *poly, size_t have, const uint8_t block[SHAKE128_RATE])

@@ -33,7 +33,8 @@
 #define PRIVATE_HASH    (PRIVATE_REJECT + SMALL_BYTES)
 #define PRIVATE_BYTES   (PRIVATE_HASH + HASH_BYTES)
 
-/* Loops over coefficients are worth vector instructions, which -O2 alone does not use everywhere. */
+/* Loops over coefficients are worth vector instructions, which -O2 alone does not use
+ * everywhere. */
 #if defined(__GNUC__) && !defined(__clang__)
 #define VECTORISE __attribute__((optimize("O3")))
 #else

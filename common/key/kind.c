@@ -1,4 +1,5 @@
-/* The tables of key types and signature algorithms, and everything that is only looking up names.
+/*
+ * The tables of key types and signature algorithms, and everything that is only looking up names.
  */
 #include <key/key.h>
 

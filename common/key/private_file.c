@@ -1,4 +1,5 @@
-/* The content of private key files, of whichever format: openssh-key-v1 here, PEM in the backend.
+/*
+ * The content of private key files, of whichever format: openssh-key-v1 here, PEM in the backend.
  */
 #include <key/key.h>
 

@@ -1,4 +1,5 @@
-/* RSA keys with rsa-sha2-512, rsa-sha2-256 (RFC 8332) and, by name only, ssh-rsa, over the backend.
+/*
+ * RSA keys with rsa-sha2-512, rsa-sha2-256 (RFC 8332) and, by name only, ssh-rsa, over the backend.
  */
 #include <key/key.h>
 

@@ -77,7 +77,8 @@ static const struct sock_filter filter[] = {
     ALLOW(restart_syscall),
     ALLOW(exit),
     ALLOW(exit_group),
-    /* Libraries look for files and the terminal at odd moments; they are told that there is none.
+    /*
+     * Libraries look for files and the terminal at odd moments; they are told that there is none.
      */
     FAIL(openat, ENOENT),
     FAIL(newfstatat, ENOENT),

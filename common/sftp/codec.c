@@ -1,4 +1,5 @@
-/* The encoding of SFTP version 3: file attributes and status codes. Messages live with their ends.
+/*
+ * The encoding of SFTP version 3: file attributes and status codes. Messages live with their ends.
  */
 #include <nacre/sftp.h>
 

@@ -43,8 +43,8 @@ known_line_parse(struct nacre_span text, struct known_line *line)
 	return KNOWN_LINE_HOST;
 }
 
-/* Values of base64 digits (RFC 4648 section 4) plus one; 0 where there is none. Looked up rather than
- * found by comparisons, which no processor can predict. */
+/* Values of base64 digits (RFC 4648 section 4) plus one; 0 where there is none. Looked up rather
+ * than found by comparisons, which no processor can predict. */
 static const uint8_t base64_values[256] = {['A'] = 1,
     2,
     3,

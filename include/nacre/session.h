@@ -130,7 +130,8 @@ void nacre_session_received(struct nacre_session *session, size_t length, uint64
 struct nacre_span nacre_session_output(const struct nacre_session *session);
 /* The first "length" bytes of it were written to the peer. */
 void nacre_session_sent(struct nacre_session *session, size_t length);
-/* When nacre_session_next_event() wants to be called again though no bytes came; UINT64_MAX: not.
+/*
+ * When nacre_session_next_event() wants to be called again though no bytes came; UINT64_MAX: not.
  */
 uint64_t nacre_session_deadline(const struct nacre_session *session);
 
@@ -519,8 +520,8 @@ size_t nacre_session_channel_count(const struct nacre_session *session);
 
 /*
  * Channel requests (RFC 4254 section 6). Those with want_reply are answered in order by
- * CHANNEL_REPLY; request_reply answers the peer's oldest request that wants a reply. The ones with a
- * name of their own encode what enum nacre_request_kind lists.
+ * CHANNEL_REPLY; request_reply answers the peer's oldest request that wants a reply. The ones with
+ * a name of their own encode what enum nacre_request_kind lists.
  */
 int nacre_channel_request(struct nacre_session *session, uint32_t channel, const char *name,
     bool want_reply, struct nacre_span payload);

@@ -1,4 +1,5 @@
-/* Key agreement: published vectors of the curves, both sides agree, impossible values are refused. */
+/* Key agreement: published vectors of the curves, both sides agree, impossible values are
+ * refused. */
 #include "vectors.h"
 
 #include <crypto/dh_groups.h>

@@ -207,7 +207,8 @@ test_written_files_are_read(void **state)
 	nacre_buffer_free(&text);
 }
 
-/* Every cut and every changed bit of a file ends in an error or in a whole key, never in a crash. */
+/* Every cut and every changed bit of a file ends in an error or in a whole key, never in a
+ * crash. */
 static void
 test_damaged_files(void **state)
 {

@@ -42,8 +42,8 @@ published(void **state)
 	    "9758bf75c05a994a6d034f65f8f0e6fdcaeab1a34d4a6b4b636e070a38bce737");
 }
 
-/* RFC 4418, appendix: the key "abcdefghijklmnop" and the nonce "bcdefghi". UMAC-96 are the first bytes
- * of UMAC-128. */
+/* RFC 4418, appendix: the key "abcdefghijklmnop" and the nonce "bcdefghi". UMAC-96 are the first
+ * bytes of UMAC-128. */
 #define UMAC_NONCE 0x6263646566676869
 
 static const struct umac_example {

@@ -1,4 +1,5 @@
-/* sntrup761 on a known answer; both sides agree, changed ciphertexts are rejected, encodings fill their sizes. */
+/* sntrup761 on a known answer; both sides agree, changed ciphertexts are rejected, encodings fill
+ * their sizes. */
 #include "vectors.h"
 
 #include <crypto/kem.h>

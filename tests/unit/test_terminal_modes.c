@@ -56,7 +56,8 @@ test_by_hand(void **state)
 	struct termios termios = {.c_lflag = ECHO | ICANON};
 
 	(void)state;
-	/* VINTR 255: none; ECHO 0; ISIG 1; IUTF8 1; output speed 38400; end; then what is not read */
+	/* VINTR 255: none; ECHO 0; ISIG 1; IUTF8 1; output speed 38400; end; then what is
+	 * not read */
 	assert_int_equal(apply(&termios,
 			     "\x01\0\0\0\xff"
 			     "\x35\0\0\0\0"

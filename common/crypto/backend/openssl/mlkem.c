@@ -1,4 +1,5 @@
-/* ML-KEM-768 of an OpenSSL that has it (3.5 and later), through the interface that 3.0 has as well.
+/*
+ * ML-KEM-768 of an OpenSSL that has it (3.5 and later), through the interface that 3.0 has as well.
  */
 #include <crypto/backend.h>
 
