@@ -112,11 +112,13 @@ $(BUILD)/lib/nacre.pc: common/nacre.pc.in Makefile
 	@mkdir -p $(@D)
 	$(pc_file) > $@
 
+# Installed one folder deeper than the others.
+libexec_programs := $(filter sftp-server,$(programs))
 define program_rule
 $(BUILD)/bin/$(1): $(sources_$(1):%.c=$(BUILD)/obj/%.o) $(shared_library) $(module_files)
 	@mkdir -p $$(@D)
 	$$(CC) -pie -o $$@ $$(NACRE_LDFLAGS) $$(LDFLAGS) -Wl,--enable-new-dtags \
-	    '-Wl,-rpath,$$$$ORIGIN/../lib:$$$$ORIGIN/../../lib' $(sources_$(1):%.c=$(BUILD)/obj/%.o) $(shared_library) $(libs_$(1)) $$(base_libs)
+	    '-Wl,-rpath,$$$$ORIGIN/../lib$(if $(filter $(1),$(libexec_programs)),:$$$$ORIGIN/../../lib)' $(sources_$(1):%.c=$(BUILD)/obj/%.o) $(shared_library) $(libs_$(1)) $$(base_libs)
 endef
 $(foreach program,$(programs),$(eval $(call program_rule,$(program))))
 
@@ -221,7 +223,6 @@ $(BUILD)/tidied/%.c: %.c .clang-tidy Makefile
 
 # Programs of a server go to sbin, the others to bin; sections of the manual follow the file's ending.
 sbin_programs := $(filter sshd,$(programs))
-libexec_programs := $(filter sftp-server,$(programs))
 bin_programs := $(filter-out $(sbin_programs) $(libexec_programs),$(programs))
 manual_pages := $(wildcard man/*.[158])
 section = $(subst .,,$(suffix $(1)))

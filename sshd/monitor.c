@@ -435,19 +435,23 @@ child_is_gone(struct login *login)
 		nacre_log(NACRE_LOG_ERROR, "the %s process for %s port %d died of signal %d (%s)",
 		    session ? "session" : "network", login->peer.address, login->peer.port,
 		    WTERMSIG(status), strsignal(WTERMSIG(status)));
-	if (session)
+	if (session && login->network_pid > 0)
 		(void)waitpid(login->network_pid, NULL, WNOHANG);
 	exit(WIFEXITED(status) ? WEXITSTATUS(status) : 255);
 }
 
 /* Most of a monitor's life is waiting for the session to end. */
 static void
-release_when_idle(const struct login *login)
+release_when_idle(struct login *login)
 {
 	struct pollfd polled = {.fd = login->network, .events = POLLIN};
 
-	if (poll(&polled, 1, IDLE_MS) == 0)
-		nacre_process_release_memory();
+	if (poll(&polled, 1, IDLE_MS) != 0)
+		return;
+	/* The network process has ended by now. */
+	if (login->state == MONITOR_SESSION && waitpid(login->network_pid, NULL, WNOHANG) > 0)
+		login->network_pid = -1;
+	nacre_process_release_memory();
 }
 
 _Noreturn void

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 static char *title_start;
 static size_t title_room;
@@ -16,6 +17,8 @@ title_prepare(int argc, char **argv)
 	/* The arguments lie one behind the other. */
 	for (int i = 0; i < argc && argv[i] == end; i++)
 		end = argv[i] + strlen(argv[i]) + 1;
+	/* A worker is executed through a descriptor, whose name pgrep and killall would not find. */
+	prctl(PR_SET_NAME, "sshd");
 	title_start = argv[0];
 	title_room = (size_t)(end - argv[0]);
 }
