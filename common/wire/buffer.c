@@ -76,15 +76,18 @@ nacre_buffer_room(struct nacre_buffer *buffer, size_t length)
 	}
 	if (buffer->data != NULL && buffer->capacity - buffer->end >= length)
 		return buffer->data + buffer->end;
-	/* Moving the content to the front pays when at least half of the memory becomes free. */
+	/* Moving the content to the front pays when a quarter of the memory becomes free. When less
+	 * does, more memory is taken, so that a queue that stays full is not copied for each piece. */
 	if (buffer->data != NULL && buffer->capacity - held >= length &&
-	    buffer->start >= buffer->capacity / 2) {
+	    buffer->start >= buffer->capacity / 4) {
 		memmove(buffer->data, buffer->data + buffer->start, held);
 		buffer->start = 0;
 		buffer->end = held;
 		return buffer->data + buffer->end;
 	}
 	capacity = buffer->capacity > ALLOCATION_MIN ? buffer->capacity : ALLOCATION_MIN;
+	if (capacity == buffer->capacity)
+		capacity += capacity / 2;
 	while (capacity < held + length)
 		capacity += capacity / 2;
 	if (!buffer_reallocate(buffer, capacity)) {

@@ -133,6 +133,34 @@ buffers_keep_their_limit(void **state)
 	assert_false(buffer.failed);
 }
 
+/* A reader that is slower than the writer: the queue stays long, and is not copied for each piece. */
+static void
+long_queues_are_seldom_moved(void **state)
+{
+	static uint8_t piece[32768];
+	struct nacre_buffer buffer = {0};
+	unsigned moves = 0;
+
+	(void)state;
+	/* Filled to the brim. */
+	while (buffer.end < 64 * sizeof piece || buffer.capacity - buffer.end >= sizeof piece)
+		nacre_put_bytes(&buffer, piece, sizeof piece);
+	const size_t full = buffer.capacity;
+	for (unsigned i = 0; i < 2000; i++) {
+		const size_t length = nacre_buffer_length(&buffer);
+
+		nacre_buffer_consume(&buffer, sizeof piece);
+		size_t end = buffer.end;
+		nacre_put_bytes(&buffer, piece, sizeof piece);
+		moves += buffer.end != end + sizeof piece;
+		assert_int_equal(nacre_buffer_length(&buffer), length);
+	}
+	assert_false(buffer.failed);
+	assert_true(moves < 2000 / 10);
+	assert_true(buffer.capacity < 3 * full);
+	nacre_buffer_free(&buffer);
+}
+
 static void
 base64_both_ways(void **state)
 {
@@ -173,6 +201,7 @@ main(void)
 	    cmocka_unit_test(hostile_mpints_fail),
 	    cmocka_unit_test(truncation_is_sticky),
 	    cmocka_unit_test(buffers_keep_their_limit),
+	    cmocka_unit_test(long_queues_are_seldom_moved),
 	    cmocka_unit_test(base64_both_ways),
 	    cmocka_unit_test(name_lists),
 	};
