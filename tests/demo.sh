@@ -8,18 +8,17 @@ set -u
 
 bin=$(cd "${1:-build}/bin" && pwd) || exit 2
 directory=$(mktemp -d "${TMPDIR:-/tmp}/nacre-demo.XXXXXX") || exit 1
-servers=()
-agent=
 failed=0
 
 clean() {
 	trap - EXIT INT TERM HUP
-	for pid in "${servers[@]}" $agent; do
+	# The shell knows its jobs even when it is interrupted right behind starting one.
+	local started
+	started=$(jobs -p)
+	for pid in $started; do
 		kill "$pid" 2>/dev/null
 	done
-	for pid in "${servers[@]}" $agent; do
-		wait "$pid" 2>/dev/null
-	done
+	wait
 	rm -rf "$directory"
 }
 trap clean EXIT
@@ -75,9 +74,9 @@ Subsystem sftp internal-sftp
 EOF
 	printf '%s$ sshd -D -e -f %s.conf &%s\n' "$bold" "$name" "$plain"
 	"$bin/sshd" -D -e -f "$directory/$name.conf" 2>"$directory/$name.log" </dev/null &
-	servers+=($!)
+	local pid=$!
 	for _ in $(seq 100); do
-		if ! kill -0 "${servers[-1]}" 2>/dev/null; then
+		if ! kill -0 "$pid" 2>/dev/null; then
 			echo "sshd did not start:" && cat "$directory/$name.log"
 			exit 1
 		fi
@@ -126,7 +125,6 @@ say "3. An agent that holds the key; its passphrase is asked for once (here a sc
 export SSH_AUTH_SOCK="$directory/agent.sock"
 printf '%s$ ssh-agent -D -a agent.sock &%s\n' "$bold" "$plain"
 "$bin/ssh-agent" -D -a "$SSH_AUTH_SOCK" >"$directory/agent.log" 2>&1 </dev/null &
-agent=$!
 for _ in $(seq 100); do [ -S "$SSH_AUTH_SOCK" ] && break; sleep 0.02; done
 printf '#!/bin/sh\necho "correct horse"\n' >"$directory/askpass" && chmod 700 "$directory/askpass"
 export SSH_ASKPASS="$directory/askpass" SSH_ASKPASS_REQUIRE=force
