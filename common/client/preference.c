@@ -256,19 +256,25 @@ preference_early_mark(const struct nacre_client *client)
 	return value;
 }
 
-/* A server that did not keep to a number once is not relied on again. */
+/* A server that did not keep to a number once is not relied on again. A login without a channel
+ * tells nothing new. */
 static void
 observe_channel(const struct nacre_client *client, struct preference *seen)
 {
 	const struct preference *const old = &client->preference;
 
-	if (!client->early.number_known || client->early.identification == NULL ||
-	    client->authentication.partial || client->authentication.accepted == NULL)
+	if (client->early.identification == NULL || client->authentication.partial ||
+	    client->authentication.accepted == NULL)
 		return;
-	seen->early = preference_early_mark(client);
+	const uint64_t who = preference_early_mark(client);
+	const bool same = who == old->early;
+
+	if (!client->early.number_known && !same)
+		return;
+	seen->early = who;
 	seen->channel = client->early.number;
-	if (seen->early == old->early && old->channel == PREFERENCE_CHANNEL_UNSTEADY)
-		seen->channel = PREFERENCE_CHANNEL_UNSTEADY;
+	if (same && (!client->early.number_known || old->channel == PREFERENCE_CHANNEL_UNSTEADY))
+		seen->channel = old->channel;
 }
 
 /*

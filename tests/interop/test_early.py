@@ -6,6 +6,7 @@ import re
 import socket
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -175,6 +176,21 @@ def test_another_identification(nacre_ssh, servers, sshd, memory):
     assert EARLY in login(nacre_ssh, first, memory).log
     learn(nacre_ssh, second, memory)
     assert EARLY in login(nacre_ssh, second, memory).log
+
+
+def test_a_login_without_a_session_forgets_nothing(nacre_ssh, servers, sshd, memory):
+    server = start(servers, sshd)
+    learn(nacre_ssh, server, memory)
+    with subprocess.Popen(asking(nacre_ssh, server, '-N', *memory(server)),
+                          stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as child:
+        line = b'-'
+        while line and b'Authenticated to' not in line:
+            line = child.stderr.readline()
+            assert EARLY.encode() not in line
+        assert line
+        time.sleep(0.3)
+        child.terminate()
+    assert EARLY in login(nacre_ssh, server, memory).log
 
 
 def test_another_host_key(nacre_ssh, servers, sshd, memory, tmp_path):

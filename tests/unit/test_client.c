@@ -164,7 +164,41 @@ test_preferences_are_read(void **state)
 	assert_string_equal(found.host_key, "rsa-sha2-512");
 	assert_int_equal(found.round_trip, 50);
 	assert_true(found.identity == 0x3387492a6139919d);
+	assert_true(found.early == 0);
 	assert_string_equal(load(place->known, other).kex, "");
+}
+
+static void
+test_early_preferences_are_read(void **state)
+{
+	static const struct {
+		const char *word;
+		bool good;
+		uint64_t early;
+		uint32_t channel;
+	} cases[] = {
+	    {"0000000012345678fedcba98", true, 0x12345678fedcba98, 0},
+	    {"ffffffff12345678fedcba98", true, 0x12345678fedcba98, PREFERENCE_CHANNEL_UNSTEADY},
+	    {"0000002a0000000000000001", true, 1, 42},
+	    {"0000000012345678fedcba9", false, 0, 0},
+	    {"0000000012345678fedcba988", false, 0, 0},
+	    {"00000000 2345678fedcba98", false, 0, 0},
+	    {"0000000g12345678fedcba98", false, 0, 0},
+	    {"0000000012345678fedcba98 0", false, 0, 0},
+	};
+	struct place *const place = *state;
+	char name[] = "server", content[256];
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		snprintf(content, sizeof content,
+		    "nacre-hosts 1 00000000000000000000000000000000\n" SERVER_MARK " a b 1 2 %s\n",
+		    cases[i].word);
+		write_file(place->file, content, strlen(content));
+		const struct preference found = load(place->known, name);
+		assert_string_equal(found.kex, cases[i].good ? "a" : "");
+		assert_true(found.early == cases[i].early);
+		assert_int_equal(found.channel, cases[i].channel);
+	}
 }
 
 static void
@@ -222,6 +256,7 @@ main(void)
 	    cmocka_unit_test(test_escapes),
 	    cmocka_unit_test(test_escape_across_reads),
 	    cmocka_unit_test_setup_teardown(test_preferences_are_read, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_early_preferences_are_read, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_hostile_preferences, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_preferences_nowhere, set_up, tear_down),
 	};
