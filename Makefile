@@ -215,10 +215,11 @@ lint:
 	@$(MAKE) --no-print-directory -k -j$(JOBS) lint-tidy
 lint-tidy: $(tidied)
 # A mark for each file that was found clean; what has not changed since is not read again.
-$(BUILD)/tidied/%.c: %.c .clang-tidy Makefile
+$(BUILD)/tidied/%.c: %.c .clang-tidy
 	@mkdir -p $(@D)
 	@$(CC) $(NACRE_CPPFLAGS) -MM -MP -MT $@ -MF $@.d $<
-	clang-tidy --quiet $< -- $(NACRE_CPPFLAGS) -std=gnu11 2>$@.log || { cat $@.log >&2; exit 1; }
+	@echo clang-tidy $<
+	@clang-tidy --quiet $< -- $(NACRE_CPPFLAGS) -std=gnu11 2>$@.log || { cat $@.log >&2; exit 1; }
 	@mv $@.log $@
 
 # Programs of a server go to sbin, the others to bin; sections of the manual follow the file's ending.
