@@ -119,7 +119,7 @@ link_open_program(const char *path)
 		die("-D: no program");
 	link = start_child(words.items);
 	free(command);
-	free(words.items);
+	words_free(&words);
 	return link;
 }
 
@@ -127,6 +127,7 @@ static struct link *
 open_by_program(const struct options *options, const struct location *location, const char *command)
 {
 	struct words words = {0};
+	struct link *link;
 	char port[16];
 
 	words_add(&words, options->program);
@@ -151,7 +152,9 @@ open_by_program(const struct options *options, const struct location *location, 
 	words_add(&words, "--");
 	words_add(&words, location->host);
 	words_add(&words, command != NULL ? command : "sftp");
-	return start_child(words.items);
+	link = start_child(words.items);
+	words_free(&words);
+	return link;
 }
 
 /* Sessions ---------------------------------------------------------------------------------- */

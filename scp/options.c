@@ -20,6 +20,15 @@ words_add(struct words *words, const char *text)
 	words->items = items;
 }
 
+void
+words_free(struct words *words)
+{
+	for (size_t i = 0; i < words->count; i++)
+		free(words->items[i]);
+	free(words->items);
+	*words = (struct words){0};
+}
+
 _Noreturn void
 usage(void)
 {

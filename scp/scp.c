@@ -76,6 +76,7 @@ static int
 copy_locally(const struct options *options, const struct location *source, const char *target)
 {
 	struct words words = {0};
+	int status;
 
 	words_add(&words, "cp");
 	if (options->recursive)
@@ -85,7 +86,9 @@ copy_locally(const struct options *options, const struct location *source, const
 	words_add(&words, "--");
 	words_add(&words, source->path);
 	words_add(&words, target);
-	return run_program(words.items) == 0 ? 0 : 1;
+	status = run_program(words.items);
+	words_free(&words);
+	return status == 0 ? 0 : 1;
 }
 
 static void

@@ -42,6 +42,7 @@ void die(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2))
 
 /* options.c */
 void words_add(struct words *words, const char *text);
+void words_free(struct words *words);
 void usage(void) __attribute__((noreturn));
 /* Reads the options; returns where in "argv" the operands begin. */
 int options_read(struct options *options, int argc, char **argv);

@@ -33,6 +33,8 @@ main(int argc, char **argv)
 	result = nacre_sftp_server_arguments(
 	    argc, argv, user, directory, &options, &facility, &to_stderr);
 	if (result != 0) {
+		free(user);
+		free(directory);
 		free(peer);
 		return result > 0 ? 0 : 1;
 	}
