@@ -125,7 +125,7 @@ say "3. An agent that holds the key; its passphrase is asked for once (here a sc
 export SSH_AUTH_SOCK="$directory/agent.sock"
 printf '%s$ ssh-agent -D -a agent.sock &%s\n' "$bold" "$plain"
 "$bin/ssh-agent" -D -a "$SSH_AUTH_SOCK" >"$directory/agent.log" 2>&1 </dev/null &
-for _ in $(seq 100); do [ -S "$SSH_AUTH_SOCK" ] && break; sleep 0.02; done
+for _ in $(seq 100); do [ -s "$directory/agent.log" ] && break; sleep 0.02; done
 printf '#!/bin/sh\necho "correct horse"\n' >"$directory/askpass" && chmod 700 "$directory/askpass"
 export SSH_ASKPASS="$directory/askpass" SSH_ASKPASS_REQUIRE=force
 step "ssh-add id_demo"

@@ -1,7 +1,6 @@
 """Nacre and OpenSSH: every algorithm that both have, in both directions, and what people do."""
 import os
 import subprocess
-import time
 
 import pytest
 
@@ -266,17 +265,16 @@ def test_openssh_tools_read_our_keys(tmp_path):
 class Agent:
     def __init__(self, program, folder):
         self.path = os.path.join(folder, 'agent')
-        self.process = subprocess.Popen([program, '-D', '-a', self.path], stdout=subprocess.DEVNULL,
+        self.process = subprocess.Popen([program, '-D', '-a', self.path], stdout=subprocess.PIPE,
                                         stderr=subprocess.DEVNULL)
-        for _ in range(200):
-            if os.path.exists(self.path):
-                break
-            time.sleep(0.02)
+        # It says so once it listens; the socket is there a little earlier.
+        assert self.process.stdout.readline().startswith(b'SSH_AUTH_SOCK=')
         self.environment = {**os.environ, 'SSH_AUTH_SOCK': self.path}
 
     def stop(self):
         self.process.terminate()
         self.process.wait()
+        self.process.stdout.close()
 
 
 @pytest.fixture(params=['ours', 'openssh'])
