@@ -439,15 +439,15 @@ say_what_is_given_up(const struct server *server)
 int
 listener_run(struct server *server, int argc, char **argv)
 {
-	struct listener listener = {.server = server,
-	    .state_file = -1,
-	    .waiting = -1,
-	    .prepare_at = UINT64_MAX,
-	    .argv = argv};
+	/* Reachable to the end. */
+	static struct listener listener = {
+	    .state_file = -1, .waiting = -1, .prepare_at = UINT64_MAX};
 	const char *pid_file = server->config->pid_file;
 	bool reloaded = getenv(RELOADED) != NULL;
 
 	(void)argc;
+	listener.server = server;
+	listener.argv = argv;
 	unsetenv(RELOADED);
 	listener_program();
 	if (listen_sockets_open(&listener.sockets, server->config) != 0)
