@@ -96,11 +96,11 @@ def test_keys_and_agent(tmp_path):
     memory_checked(tmp_path, [keygen, '-y', '-P', 'wrong', '-f', key], 255)
     memory_checked(tmp_path, [keygen, '-p', '-P', 'other', '-N', '', '-f', key])
     inner = ' && '.join(f"{nacre('ssh-add')} {words}" for words in (f'-q {key}', '-l', '-L', f'-d {key}', '-D'))
-    memory_checked(tmp_path, [nacre('ssh-agent'), 'sh', '-c', inner])
+    memory_checked(tmp_path, [nacre('ssh-agent'), '-T', 'sh', '-c', inner])
     logs = tmp_path / 'added'
     logs.mkdir()
     checked = ' '.join(valgrind(logs))
-    run([nacre('ssh-agent'), 'sh', '-c', ' && '.join(
+    run([nacre('ssh-agent'), '-T', 'sh', '-c', ' && '.join(
         f"{checked} {nacre('ssh-add')} {words}" for words in (f'-q {key}', '-l', '-L', f'-d {key}', '-D'))],
         check=True)
     clean(logs)
