@@ -12,6 +12,8 @@
 #include <nacre/authorized_keys.h>
 #include <nacre/key.h>
 
+#define AUTHENTICATION_SERVICE "ssh-connection"
+
 /* The state of user authentication (authenticate.c). */
 struct authentication {
 	char *user; /* as the peer says; NULL before the first request */
@@ -52,12 +54,16 @@ int authenticate(struct login *login, struct nacre_reader *request, struct answe
 int authenticate_respond(struct login *login, struct nacre_reader *request, struct answer *answer);
 void authentication_free(struct authentication *authentication);
 
+/* authenticate_publickey.c: the fields behind the name of the method. */
+enum answer_kind authenticate_publickey(
+    struct login *login, struct nacre_reader *fields, struct answer *answer);
+
 /* policy.c: whether the account may log in at all; says why not on the log. */
 bool policy_allows(struct login *login);
 /* PermitRootLogin for a login by this method. */
 bool policy_allows_root(const struct login *login, const char *method);
 
-/* authenticate_key.c: whether a key is one of the user's; then with its options. */
+/* authorize_key.c: whether a key is one of the user's; then with its options. */
 bool key_is_authorized(
     struct login *login, const struct nacre_key *key, struct nacre_key_options *options);
 /* Whether the configuration accepts the algorithm and the key at all. */
