@@ -59,6 +59,15 @@ def need(*programs):
             pytest.skip(f'{program} is not installed')
 
 
+def openssh_server():
+    """OpenSSH's sshd, ready to be started: as root it wants its empty folder, which elsewhere its
+    service makes, and which stays since others may be using it."""
+    need('sshd')
+    if IS_ROOT:
+        os.makedirs('/run/sshd', mode=0o755, exist_ok=True)
+    return openssh('sshd')
+
+
 # Ports -------------------------------------------------------------------------------------------
 
 def worker_number():
@@ -365,10 +374,7 @@ def nacre_sshd(servers):
 
 @pytest.fixture(scope='session')
 def openssh_sshd(servers):
-    need('sshd')
-    if IS_ROOT:
-        os.makedirs('/run/sshd', mode=0o755, exist_ok=True)
-    return servers.sshd('/usr/sbin/sshd', every_algorithm())
+    return servers.sshd(openssh_server(), every_algorithm())
 
 
 @pytest.fixture(scope='session')

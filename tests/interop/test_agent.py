@@ -13,6 +13,8 @@ import time
 
 import pytest
 
+from conftest import openssh_server
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.abspath(os.environ.get('NACRE_BUILD', os.path.join(ROOT, 'build')))
 OURS = os.path.join(BUILD, 'bin')
@@ -435,10 +437,9 @@ def test_private_file_forms(place, form, kind):
     assert place.run(f'{OURS}/ssh-add', '-L').split()[1] == expected
 
 
-@pytest.mark.skipif(shutil.which('ssh') is None or not os.path.exists('/usr/sbin/sshd') or
-                    (os.getuid() == 0 and not os.path.isdir('/run/sshd')), reason='no sshd that can be started')
 def test_their_client_logs_in_with_our_agent(place):
     """OpenSSH's client binds the session to the agent and signs with it."""
+    sshd = openssh_server()
     if os.path.basename(pwd.getpwuid(os.getuid()).pw_shell) in ('nologin', 'false'):
         pytest.skip('this user cannot log in')
     place.agent(OURS)
@@ -449,7 +450,7 @@ def test_their_client_logs_in_with_our_agent(place):
         probe.bind(('127.0.0.1', 0))
         port = probe.getsockname()[1]
     server = subprocess.Popen(
-        ['/usr/sbin/sshd', '-D', '-e', '-f', '/dev/null', '-p', str(port), '-h', host,
+        [sshd, '-D', '-e', '-f', '/dev/null', '-p', str(port), '-h', host,
          '-o', 'ListenAddress=127.0.0.1', '-o', f'AuthorizedKeysFile={place.path("authorized")}',
          '-o', 'StrictModes=no', '-o', f'PidFile={place.path("pid")}', '-o', 'PermitRootLogin=yes'],
         env=place.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

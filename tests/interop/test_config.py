@@ -12,7 +12,7 @@ import subprocess
 
 import pytest
 
-from conftest import nacre, openssh
+from conftest import nacre, openssh, openssh_server
 
 CORPUS = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'config_corpus')
 # Lists whose defaults differ from version to version of OpenSSH: compared where a file sets them.
@@ -105,16 +105,9 @@ def test_ssh_options_come_first(folder):
     assert_same(ours.stdout, theirs.stdout, text)
 
 
-def need_sshd():
-    if openssh('sshd') is None:
-        pytest.skip('no sshd of OpenSSH')
-    if os.geteuid() == 0:
-        os.makedirs('/run/sshd', exist_ok=True)
-
-
 @pytest.mark.parametrize('source', corpus('sshd'), ids=names(corpus('sshd')))
 def test_sshd_prints_the_same(folder, source):
-    need_sshd()
+    sshd = openssh_server()
     path, text = prepare(folder, source)
     for specification in [None] + marked(text, '-C'):
         arguments = ['-T', '-f', path, '-h', folder + '/host_key']
@@ -122,7 +115,7 @@ def test_sshd_prints_the_same(folder, source):
             continue
         if specification is not None:
             arguments += ['-C', specification]
-        theirs = run(openssh('sshd'), *arguments)
+        theirs = run(sshd, *arguments)
         ours = run(nacre('sshd'), *arguments)
         assert theirs.returncode == 0, theirs.stderr
         assert ours.returncode == 0, ours.stderr
@@ -154,11 +147,11 @@ def test_ssh_complains_the_same(folder, mistake):
 
 @pytest.mark.parametrize('mistake', mistakes('sshd-bad'))
 def test_sshd_complains_the_same(folder, mistake):
-    need_sshd()
+    sshd = openssh_server()
     path = os.path.join(folder, 'bad.conf')
     with open(path, 'w') as file:
         file.write(mistake.replace('|', '\n') + '\n')
-    theirs = run(openssh('sshd'), '-t', '-f', path, '-h', folder + '/host_key')
+    theirs = run(sshd, '-t', '-f', path, '-h', folder + '/host_key')
     ours = run(nacre('sshd'), '-t', '-f', path, '-h', folder + '/host_key')
     assert (ours.returncode != 0) == (theirs.returncode != 0)
     assert complaint(folder, ours) == complaint(folder, theirs)

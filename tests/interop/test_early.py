@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from conftest import IS_ROOT, Client, nacre, need, public_line, run
+from conftest import Client, nacre, openssh_server, public_line, run
 from test_ssh import asking, terminal  # noqa: F401 (a fixture)
 
 EARLY = 'opened together with the login'
@@ -20,12 +20,7 @@ AGAIN = 'did not take the session that was opened early; trying without'
 @pytest.fixture(params=['openssh', 'nacre'])
 def sshd(request):
     """The program; every test meets both servers."""
-    if request.param == 'openssh':
-        need('sshd')
-        if IS_ROOT:
-            os.makedirs('/run/sshd', mode=0o755, exist_ok=True)
-        return '/usr/sbin/sshd'
-    return nacre('sshd')
+    return openssh_server() if request.param == 'openssh' else nacre('sshd')
 
 
 @pytest.fixture

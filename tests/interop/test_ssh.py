@@ -18,7 +18,7 @@ import time
 import pytest
 
 from conftest import (IS_ROOT, PASSWORD, PATIENCE, Client, every_algorithm, make_key, nacre, need,
-                      openssh, public_line, run)
+                      openssh, openssh_server, public_line, run)
 
 
 @pytest.fixture(params=['openssh', 'nacre'])
@@ -373,9 +373,7 @@ def test_connect_timeout_covers_the_greeting(nacre_ssh, free_port):
 
 
 def test_no_common_algorithm(nacre_ssh, servers, user_keys):
-    if not IS_ROOT and not os.path.exists('/usr/sbin/sshd'):
-        pytest.skip('needs OpenSSH')
-    server = servers.sshd('/usr/sbin/sshd', 'Ciphers aes256-ctr')
+    server = servers.sshd(openssh_server(), 'Ciphers aes256-ctr')
     result = nacre_ssh.run(server, 'true', '-c', 'aes128-ctr')
     assert result.returncode == 255
     assert b'Unable to negotiate with 127.0.0.1 port' in result.stderr
@@ -663,7 +661,7 @@ def test_agent_forwarding(nacre_ssh, server, user_keys):
 def test_passwords(nacre_ssh, servers, account, terminal, method):
     if not account.temporary:
         pytest.skip('needs an account with a password of ours')
-    server = servers.sshd('/usr/sbin/sshd', 'KbdInteractiveAuthentication yes', options=['-o', 'UsePAM=yes'])
+    server = servers.sshd(openssh_server(), 'KbdInteractiveAuthentication yes', options=['-o', 'UsePAM=yes'])
     command = asking(nacre_ssh, server, '-o', 'BatchMode=no', '-o',
                      f'PreferredAuthentications={method}', words=['echo', 'in'])
     prompt = (f"{account.name}@127.0.0.1's password: " if method == 'password' else
@@ -836,7 +834,7 @@ def test_killed_client_leaves_the_terminal_sane(nacre_ssh, server, terminal, num
 
 
 def test_lost_server_leaves_the_terminal_sane(nacre_ssh, servers, terminal):
-    server = servers.sshd('/usr/sbin/sshd')
+    server = servers.sshd(openssh_server())
     person = shell(terminal, nacre_ssh, server)
     for pid in run(['pgrep', '-g', str(server.process.pid)]).stdout.split() or []:
         with contextlib.suppress(ProcessLookupError):
@@ -852,7 +850,7 @@ def test_lost_server_leaves_the_terminal_sane(nacre_ssh, servers, terminal):
 
 
 def test_server_that_is_silent_is_given_up(nacre_ssh, servers):
-    server = servers.sshd('/usr/sbin/sshd')
+    server = servers.sshd(openssh_server())
     process = subprocess.Popen(nacre_ssh.command(server, '-v', '-o', 'ServerAliveInterval=1', '-o',
                                                  'ServerAliveCountMax=2') + ['sleep 100'],
                                stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)

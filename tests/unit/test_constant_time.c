@@ -190,7 +190,7 @@ main(int count, char **arguments)
 		if (valgrind_works(arguments[0]))
 			execlp(
 			    "valgrind", "valgrind", "-q", SUPPRESSIONS, arguments[0], (char *)NULL);
-		puts("skipped: valgrind is not installed, or does not know this build");
+		puts("[  SKIPPED ] valgrind is not installed, or does not know this build");
 		return EXIT_SUCCESS;
 	}
 	sodium_ready();
@@ -203,7 +203,7 @@ main(int count, char **arguments)
 int
 main(void)
 {
-	puts("skipped: valgrind cannot run this build, or its headers are not installed");
+	puts("[  SKIPPED ] valgrind cannot run this build, or its headers are not installed");
 	return EXIT_SUCCESS;
 }
 

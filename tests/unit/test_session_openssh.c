@@ -3,6 +3,7 @@
  * logs in with a key, sends data through a remote cat and gets it back. Skipped without OpenSSH.
  */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <nacre/crypto.h>
 #include <nacre/key.h>
@@ -149,6 +150,9 @@ world_make(void **state)
 	query("kex");
 	query("cipher");
 	query("mac");
+	/* As root sshd wants its empty folder; it stays, since others may be using it. */
+	if (getuid() == 0 && mkdir("/run/sshd", 0755) != 0 && errno != EEXIST)
+		return -1;
 	signal(SIGPIPE, SIG_IGN);
 	return 0;
 }
