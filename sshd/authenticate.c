@@ -372,6 +372,7 @@ authenticate(struct login *login, struct nacre_reader *request, struct answer *a
 			return NACRE_ERROR_PROTOCOL;
 		begin(login, answer);
 		if (login->config->refuse_connection) {
+			authentication->refused = true;
 			nacre_log(NACRE_LOG_INFO, "administratively prohibited connection");
 			disconnect(answer, NACRE_DISCONNECT_BY_APPLICATION,
 			    "Connection refused by configuration");

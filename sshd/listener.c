@@ -204,13 +204,16 @@ accept_one(struct listener *listener, int socket)
 	close(fd);
 }
 
-/* A worker has something to say, or is gone. Either way it is no stranger's any more. */
+/* A worker has something to say, or is gone. */
 static void
 startup_ready(struct listener *listener, size_t which)
 {
-	uint8_t byte;
+	struct worker_report report;
 
-	(void)!read(listener->startups[which].control, &byte, 1);
+	if (recv(listener->startups[which].control, &report, sizeof report, MSG_DONTWAIT) ==
+		sizeof report &&
+	    report.event == WORKER_ASKED)
+		return;
 	close(listener->startups[which].control);
 	listener->startups[which] = listener->startups[--listener->startup_count];
 	prepare_by(listener, PREPARE_AFTER_LOGIN_MS);

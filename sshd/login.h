@@ -19,6 +19,7 @@ struct authentication {
 	char *user; /* as the peer says; NULL before the first request */
 	bool started;
 	bool allowed; /* the account exists and policy lets it in */
+	bool refused; /* RefuseConnection */
 	bool asking;  /* a prompt for the password is unanswered */
 	unsigned attempts, failures;
 	/* AuthenticationMethods: what is left of each list; count 0: any one method does. */
@@ -38,6 +39,7 @@ struct login {
 	struct peer peer;
 	enum monitor_state state;
 	int control; /* to the listener, or -1 */
+	bool asked;  /* which it was told */
 	int input, output;
 	int network;
 	pid_t network_pid;

@@ -31,6 +31,39 @@
 static volatile sig_atomic_t grace_exceeded;
 static volatile pid_t grace_victim;
 
+/* After these the listener need not hear of the connection any more. */
+static void
+report(struct login *login, enum worker_event event, enum worker_outcome outcome)
+{
+	unsigned attempts = login->authentication.attempts;
+	const struct worker_report record = {.event = (uint8_t)event,
+	    .outcome = (uint8_t)outcome,
+	    .known = login->account.exists,
+	    .attempts = attempts < UINT8_MAX ? (uint8_t)attempts : UINT8_MAX};
+
+	if (login->control < 0)
+		return;
+	(void)nacre_process_send(
+	    login->control, (struct nacre_span){(const uint8_t *)&record, sizeof record}, NULL, 0);
+	if (event == WORKER_ASKED)
+		return;
+	close(login->control);
+	login->control = -1;
+}
+
+/* What a connection that ends now without a login was. */
+static enum worker_outcome
+outcome_of(const struct login *login, bool identified)
+{
+	const struct authentication *authentication = &login->authentication;
+
+	if (authentication->refused)
+		return OUTCOME_REFUSED;
+	if (authentication->failures > 0)
+		return login->account.exists ? OUTCOME_AUTH_FAILED : OUTCOME_INVALID_USER;
+	return identified ? OUTCOME_NO_ATTEMPT : OUTCOME_NO_SSH;
+}
+
 /* The network process dies; its socket's end is what wakes the monitor, wherever it is. */
 static void
 grace_over(int number)
@@ -176,6 +209,10 @@ answer_request(struct login *login, struct nacre_reader *request,
 
 	if (error == 0)
 		error = send_answer(login, &answer);
+	if (error == 0 && answer.kind != ANSWER_SUCCESS && !login->asked) {
+		login->asked = true;
+		report(login, WORKER_ASKED, OUTCOME_NO_ATTEMPT);
+	}
 	login->state = MONITOR_KEYED;
 	if (answer.kind == ANSWER_ASK)
 		login->state = MONITOR_ASKING;
@@ -259,6 +296,7 @@ static int
 handle_end(struct login *login, struct nacre_reader *request)
 {
 	bool by_peer = nacre_get_boolean(request);
+	bool identified = nacre_get_boolean(request);
 	int error = -(int)(nacre_get_u32(request) & 0xff);
 	uint32_t reason = nacre_get_u32(request);
 	struct nacre_span text = nacre_get_string(request);
@@ -269,21 +307,9 @@ handle_end(struct login *login, struct nacre_reader *request)
 	snprintf(copy, sizeof copy, "%.*s", (int)(text.length < 500 ? text.length : 500),
 	    (const char *)text.data);
 	log_end(login, by_peer, error, reason, copy);
+	report(login, WORKER_ENDED, outcome_of(login, identified));
 	end_network(login);
 	exit(255);
-}
-
-/* Tells the listener that one stranger fewer is inside. */
-static void
-report_authenticated(struct login *login)
-{
-	uint8_t byte = WORKER_AUTHENTICATED;
-
-	if (login->control >= 0) {
-		(void)nacre_process_send(login->control, (struct nacre_span){&byte, 1}, NULL, 0);
-		close(login->control);
-	}
-	login->control = -1;
 }
 
 /* ChrootDirectory, expanded; nobody but root may be able to change any part of the path. */
@@ -370,7 +396,7 @@ handle_export(struct login *login, struct nacre_reader *request)
 	alarm(0);
 	grace_victim = 0;
 	start_session(login, state);
-	report_authenticated(login);
+	report(login, WORKER_AUTHENTICATED, OUTCOME_AUTHENTICATED);
 	title_set("%s [priv]", login->account.name);
 	return 0;
 }
@@ -427,6 +453,7 @@ child_is_gone(struct login *login)
 	if (grace_exceeded) {
 		nacre_log(NACRE_LOG_FATAL, "Timeout before authentication for %s port %d",
 		    login->peer.address, login->peer.port);
+		report(login, WORKER_ENDED, OUTCOME_GRACE_EXCEEDED);
 		exit(255);
 	}
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
@@ -435,6 +462,8 @@ child_is_gone(struct login *login)
 		nacre_log(NACRE_LOG_ERROR, "the %s process for %s port %d died of signal %d (%s)",
 		    session ? "session" : "network", login->peer.address, login->peer.port,
 		    WTERMSIG(status), strsignal(WTERMSIG(status)));
+	report(
+	    login, WORKER_ENDED, WIFSIGNALED(status) ? OUTCOME_CRASHED : outcome_of(login, true));
 	if (session && login->network_pid > 0)
 		(void)waitpid(login->network_pid, NULL, WNOHANG);
 	exit(WIFEXITED(status) ? WEXITSTATUS(status) : 255);
@@ -479,6 +508,7 @@ monitor_run(struct login *login)
 	}
 	nacre_log(NACRE_LOG_ERROR, "monitor: %s: connection from %s port %d ended",
 	    nacre_error_string(error), login->peer.address, login->peer.port);
+	report(login, WORKER_ENDED, OUTCOME_CRASHED);
 	if (login->state != MONITOR_SESSION)
 		end_network(login);
 	exit(255);

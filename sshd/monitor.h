@@ -35,8 +35,9 @@ enum monitor_message {
 	MONITOR_EXPORT,
 	/* u32 level, string text. No answer. */
 	MONITOR_LOG,
-	/* boolean by peer, u32 error (negated), u32 reason, string text: how the connection ended
-	 * before login. Ends the network process. No answer. */
+	/* boolean by peer, boolean identified (it is an SSH client), u32 error (negated), u32 reason,
+	 * string text: how the connection ended before login. Ends the network process. No answer.
+	 */
 	MONITOR_END,
 	/* string host key blob, ...: hostkeys-prove-00@openssh.com -> SIGNATURE (empty: no), whose
 	 * string holds the signatures as strings */

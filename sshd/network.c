@@ -48,6 +48,7 @@ end(struct network *network, bool by_peer, int error, uint32_t reason, struct na
 {
 	frame_begin(&network->frame, MONITOR_END);
 	nacre_put_boolean(&network->frame, by_peer);
+	nacre_put_boolean(&network->frame, network->identified);
 	nacre_put_u32(&network->frame, (uint32_t)-error);
 	nacre_put_u32(&network->frame, reason);
 	nacre_put_string_span(&network->frame, text);

@@ -91,8 +91,31 @@ int listener_run(struct server *server, int argc, char **argv);
 /* worker.c: serves one connection. */
 /* What the listener tells a worker, each one byte with a descriptor. */
 enum worker_message { WORKER_STATE = 's', WORKER_KEYS = 'k', WORKER_CONNECTION = 'c' };
-/* What a worker tells the listener: one byte. */
-enum worker_report { WORKER_AUTHENTICATED = 'a' };
+/*
+ * What a worker tells the listener: records of this form, each with one write. A worker that is gone
+ * without having said AUTHENTICATED or ENDED has crashed.
+ */
+enum worker_event {
+	WORKER_ASKED = 1,     /* somebody tries to authenticate, and is not through yet */
+	WORKER_AUTHENTICATED, /* no stranger any more */
+	WORKER_ENDED          /* before that: see outcome */
+};
+enum worker_outcome {
+	OUTCOME_AUTHENTICATED,
+	OUTCOME_NO_ATTEMPT,     /* went without an attempt to authenticate */
+	OUTCOME_NO_SSH,         /* the same, and was no SSH client as far as one can tell */
+	OUTCOME_AUTH_FAILED,    /* went after attempts in vain */
+	OUTCOME_INVALID_USER,   /* the same, for a user who does not exist */
+	OUTCOME_REFUSED,        /* RefuseConnection */
+	OUTCOME_GRACE_EXCEEDED, /* LoginGraceTime */
+	OUTCOME_CRASHED         /* a process of ours died, or did what it must not */
+};
+struct worker_report {
+	uint8_t event;    /* enum worker_event */
+	uint8_t outcome;  /* enum worker_outcome */
+	uint8_t known;    /* 1: the user exists */
+	uint8_t attempts; /* to authenticate, up to 255 */
+};
 /* The process that the listener started: descriptor "control" leads to it. Does not return. */
 _Noreturn void worker_main(int control, int argc, char **argv);
 /* The same in this process, for -d and -i. */
