@@ -4,6 +4,7 @@
  */
 #include <scp/scp.h>
 
+#include <nacre/file.h>
 #include <nacre/rcp.h>
 
 #include <dirent.h>
@@ -53,21 +54,9 @@ read_all(struct peer *peer, void *bytes, size_t length)
 static bool
 write_all(struct peer *peer, const void *bytes, size_t length)
 {
-	const uint8_t *place = bytes;
-
 	if (peer->link != NULL)
 		return link_write(peer->link, bytes, length);
-	while (length > 0) {
-		ssize_t count = write(STDOUT_FILENO, place, length);
-
-		if (count < 0 && errno == EINTR)
-			continue;
-		if (count <= 0)
-			return false;
-		place += count;
-		length -= (size_t)count;
-	}
-	return true;
+	return nacre_write_all(STDOUT_FILENO, (struct nacre_span){bytes, length}) == 0;
 }
 
 static void
@@ -379,22 +368,13 @@ receive_content(struct peer *peer, int fd, uint64_t size)
 
 	while (received < size) {
 		size_t length = size - received < BLOCK ? (size_t)(size - received) : BLOCK;
-		size_t done = 0;
 
 		if (!read_all(peer, block, length)) {
 			lose(peer);
 			return EIO;
 		}
-		while (error == 0 && done < length) {
-			ssize_t count = write(fd, block + done, length - done);
-
-			if (count < 0 && errno == EINTR)
-				continue;
-			if (count <= 0)
-				error = count == 0 ? EIO : errno;
-			else
-				done += (size_t)count;
-		}
+		if (error == 0 && nacre_write_all(fd, (struct nacre_span){block, length}) != 0)
+			error = errno;
 		received += length;
 		meter_update(peer->meter, received);
 	}

@@ -249,17 +249,6 @@ static const struct {
 };
 
 static void
-parse_hash(const char *name, struct add_options *options)
-{
-	if (strcasecmp(name, "sha256") == 0)
-		options->fingerprint_hash = NACRE_FINGERPRINT_SHA256;
-	else if (strcasecmp(name, "md5") == 0)
-		options->fingerprint_hash = NACRE_FINGERPRINT_MD5;
-	else
-		nacre_fatal("Invalid hash algorithm \"%s\"", name);
-}
-
-static void
 parse_lifetime(const char *text, struct add_options *options)
 {
 	int seconds;
@@ -298,7 +287,8 @@ parse_option(int option, const char *value, struct add_options *options, enum ac
 		options->constraints.confirm = true;
 		break;
 	case 'E':
-		parse_hash(value, options);
+		if (!nacre_fingerprint_hash_find(value, &options->fingerprint_hash))
+			nacre_fatal("Invalid hash algorithm \"%s\"", value);
 		break;
 	case 'k':
 		options->keys_only = true;

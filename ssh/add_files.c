@@ -2,6 +2,7 @@
 #include <ssh/add.h>
 
 #include <nacre/certificate.h>
+#include <nacre/file.h>
 #include <nacre/prompt.h>
 
 #include <errno.h>
@@ -276,7 +277,7 @@ public_from_input(struct nacre_key **key, char **comment)
 {
 	struct nacre_buffer text = {0};
 	struct nacre_span rest = {NULL, 0};
-	int error = nacre_key_read_file("/dev/stdin", 65536, &text);
+	int error = nacre_file_read("/dev/stdin", 65536, &text);
 
 	if (error == 0)
 		error = nacre_key_from_line(nacre_buffer_span(&text), key, &rest);

@@ -32,16 +32,6 @@ usage(void)
 	exit(1);
 }
 
-static enum nacre_fingerprint_hash
-parse_hash(const char *name)
-{
-	if (strcasecmp(name, "sha256") == 0)
-		return NACRE_FINGERPRINT_SHA256;
-	if (strcasecmp(name, "md5") == 0)
-		return NACRE_FINGERPRINT_MD5;
-	nacre_fatal("Invalid hash algorithm \"%s\"", name);
-}
-
 static uint32_t
 parse_lifetime(const char *text)
 {
@@ -92,7 +82,8 @@ parse_option(int option, const char *value, struct agent_options *options, int *
 		options->debug = true;
 		break;
 	case 'E':
-		options->fingerprint_hash = parse_hash(value);
+		if (!nacre_fingerprint_hash_find(value, &options->fingerprint_hash))
+			nacre_fatal("Invalid hash algorithm \"%s\"", value);
 		break;
 	case 'k':
 		options->kill = true;

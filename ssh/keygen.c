@@ -79,11 +79,7 @@ set_comment(struct keygen *keygen, const char *value)
 static void
 set_fingerprint_hash(struct keygen *keygen, const char *value)
 {
-	if (strcasecmp(value, "sha256") == 0)
-		keygen->fingerprint_hash = NACRE_FINGERPRINT_SHA256;
-	else if (strcasecmp(value, "md5") == 0)
-		keygen->fingerprint_hash = NACRE_FINGERPRINT_MD5;
-	else
+	if (!nacre_fingerprint_hash_find(value, &keygen->fingerprint_hash))
 		nacre_fatal("Invalid hash algorithm \"%s\"", value);
 }
 

@@ -26,30 +26,55 @@ failure_text(const char *before, const char *path, const char *after)
 	return text;
 }
 
+/* A private key that was read, with what opened it. */
+struct loaded {
+	char *path, *comment;
+	struct nacre_key *key;
+	struct nacre_buffer passphrase;
+};
+
+static void
+loaded_open(struct loaded *loaded, const struct keygen *keygen, const char *prompt,
+    const char *before, const char *after)
+{
+	char *failure;
+
+	*loaded = (struct loaded){.path = keygen_ask_file(keygen, WHERE, "ed25519")};
+	failure = failure_text(before, loaded->path, after);
+	loaded->key = keygen_load_private(
+	    keygen, loaded->path, prompt, failure, &loaded->passphrase, &loaded->comment);
+	free(failure);
+}
+
+static void
+loaded_close(struct loaded *loaded)
+{
+	nacre_buffer_free(&loaded->passphrase);
+	nacre_key_free(loaded->key);
+	free(loaded->comment);
+	free(loaded->path);
+}
+
 int
 keygen_passphrase(const struct keygen *keygen)
 {
-	char *path = keygen_ask_file(keygen, WHERE, "ed25519"), *comment = NULL;
-	char *failure = failure_text("Failed to load key ", path, "");
-	struct nacre_buffer old = {0}, new = {0};
-	struct nacre_key *key =
-	    keygen_load_private(keygen, path, "Enter old passphrase: ", failure, &old, &comment);
+	struct nacre_buffer new = {0};
+	struct loaded old;
 	int error;
 
-	if (comment != NULL && *comment != '\0')
-		printf("Key has comment '%s'\n", comment);
+	loaded_open(&old, keygen, "Enter old passphrase: ", "Failed to load key ", "");
+	if (old.comment != NULL && *old.comment != '\0')
+		printf("Key has comment '%s'\n", old.comment);
 	keygen_new_passphrase(keygen, "Enter new passphrase (empty for no passphrase): ", &new);
-	error = keygen_save_private(keygen, path, key, comment, nacre_buffer_span(&new));
+	error =
+	    keygen_save_private(keygen, old.path, old.key, old.comment, nacre_buffer_span(&new));
 	if (error != 0)
-		nacre_log(NACRE_LOG_ERROR, "Saving key \"%s\" failed: %s.", path, reason(error));
+		nacre_log(
+		    NACRE_LOG_ERROR, "Saving key \"%s\" failed: %s.", old.path, reason(error));
 	else
 		puts("Your identification has been saved with the new passphrase.");
-	nacre_buffer_free(&old);
 	nacre_buffer_free(&new);
-	nacre_key_free(key);
-	free(comment);
-	free(failure);
-	free(path);
+	loaded_close(&old);
 	return error == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
@@ -91,55 +116,45 @@ comment_save(const struct keygen *keygen, const char *path, const struct nacre_k
 int
 keygen_comment(const struct keygen *keygen)
 {
-	char *path = keygen_ask_file(keygen, WHERE, "ed25519"), *old = NULL, *new;
-	char *failure = failure_text("Cannot load private key \"", path, "\"");
-	struct nacre_buffer passphrase = {0};
-	struct nacre_key *key =
-	    keygen_load_private(keygen, path, "Enter passphrase: ", failure, &passphrase, &old);
+	struct loaded old;
+	char *new;
 	int error = 0;
 
-	if (old != NULL)
-		printf("Old comment: %s\n", old);
+	loaded_open(&old, keygen, "Enter passphrase: ", "Cannot load private key \"", "\"");
+	if (old.comment != NULL)
+		printf("Old comment: %s\n", old.comment);
 	else
 		puts("No existing comment");
 	if ((new = new_comment(keygen)) == NULL)
 		nacre_fatal("out of memory");
-	if (old != NULL && strcmp(old, new) == 0) {
+	if (old.comment != NULL && strcmp(old.comment, new) == 0) {
 		puts("No change to comment");
 	} else {
-		error = comment_save(keygen, path, key, new, nacre_buffer_span(&passphrase));
+		error = comment_save(
+		    keygen, old.path, old.key, new, nacre_buffer_span(&old.passphrase));
 		if (error == 0)
 			printf(
 			    *new != '\0' ? "Comment '%s' applied\n" : "Comment removed%s\n", new);
 	}
-	nacre_buffer_free(&passphrase);
-	nacre_key_free(key);
-	free(old);
+	loaded_close(&old);
 	free(new);
-	free(failure);
-	free(path);
 	return error == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 int
 keygen_public(const struct keygen *keygen)
 {
-	char *path = keygen_ask_file(keygen, WHERE, "ed25519"), *comment = NULL;
-	char *failure = failure_text("Load key \"", path, "\"");
-	struct nacre_buffer passphrase = {0}, text = {0};
-	struct nacre_key *key =
-	    keygen_load_private(keygen, path, "Enter passphrase: ", failure, &passphrase, &comment);
-	int error = nacre_key_put_line(key, comment, &text);
+	struct nacre_buffer text = {0};
+	struct loaded private;
+	int error;
 
+	loaded_open(&private, keygen, "Enter passphrase: ", "Load key \"", "\"");
+	error = nacre_key_put_line(private.key, private.comment, &text);
 	if (error != 0)
 		nacre_fatal("Could not save your public key: %s", nacre_error_string(error));
 	nacre_put_byte(&text, '\n');
 	keygen_print(&text);
-	nacre_buffer_free(&passphrase);
 	nacre_buffer_free(&text);
-	nacre_key_free(key);
-	free(comment);
-	free(failure);
-	free(path);
+	loaded_close(&private);
 	return EXIT_SUCCESS;
 }

@@ -1,6 +1,7 @@
 /* ssh-keygen: to and from the key formats of other programs (-e, -i). */
 #include "keygen.h"
 
+#include <nacre/file.h>
 #include <nacre/log.h>
 
 #include <errno.h>
@@ -101,8 +102,7 @@ keygen_import(const struct keygen *keygen)
 	struct nacre_buffer content = {0}, text = {0};
 	int error;
 
-	error =
-	    nacre_key_read_file(strcmp(path, "-") == 0 ? "/dev/stdin" : path, FILE_MAX, &content);
+	error = nacre_file_read(strcmp(path, "-") == 0 ? "/dev/stdin" : path, FILE_MAX, &content);
 	if (error == NACRE_ERROR_SYSTEM)
 		nacre_fatal("ssh-keygen: %s: %s", path, strerror(errno));
 	if (error == 0)

@@ -1,6 +1,7 @@
 /* ssh-keygen: reading and writing key files. */
 #include "keygen.h"
 
+#include <nacre/file.h>
 #include <nacre/log.h>
 
 #include <errno.h>
@@ -47,29 +48,12 @@ keygen_load_private(const struct keygen *keygen, const char *path, const char *p
 	return key;
 }
 
-static bool
-write_all(int fd, const uint8_t *data, size_t length)
-{
-	while (length > 0) {
-		ssize_t written = write(fd, data, length);
-
-		if (written < 0 && errno != EINTR)
-			return false;
-		if (written > 0) {
-			data += written;
-			length -= (size_t)written;
-		}
-	}
-	return true;
-}
-
 /* Fills the new file and puts it in the place of the old one. */
 static bool
 file_finish(
     int fd, const char *temporary, const char *path, mode_t mode, const struct nacre_buffer *text)
 {
-	bool done = fchmod(fd, mode) == 0 &&
-		    write_all(fd, text->data + text->start, nacre_buffer_length(text)) &&
+	bool done = fchmod(fd, mode) == 0 && nacre_write_all(fd, nacre_buffer_span(text)) == 0 &&
 		    fsync(fd) == 0;
 	int error = errno;
 

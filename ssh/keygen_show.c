@@ -1,6 +1,7 @@
 /* ssh-keygen -l: fingerprints of keys in files of every kind, and of lines with keys. */
 #include "keygen.h"
 
+#include <nacre/file.h>
 #include <nacre/log.h>
 
 #include <errno.h>
@@ -139,7 +140,7 @@ keygen_fingerprint(const struct keygen *keygen)
 	struct nacre_span text;
 	int error;
 
-	error = nacre_key_read_file(from_stdin ? "/dev/stdin" : path, FILE_MAX, &content);
+	error = nacre_file_read(from_stdin ? "/dev/stdin" : path, FILE_MAX, &content);
 	if (error == NACRE_ERROR_SYSTEM)
 		nacre_fatal("ssh-keygen: %s: %s", path, strerror(errno));
 	if (error != 0)

@@ -14,11 +14,11 @@
 #include <crypto/hash.h>
 #include <crypto/kex.h>
 #include <nacre/crypto.h>
+#include <nacre/file.h>
+#include <nacre/socket.h>
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/tcp.h>
-#include <netinet/in.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,14 +74,9 @@ read_file(const char *path, struct nacre_buffer *text)
 	if (fd < 0)
 		return false;
 	if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_uid == geteuid() &&
-	    status.st_size > 0 && status.st_size <= FILE_MAX) {
-		uint8_t *const room = nacre_buffer_room(text, (size_t)status.st_size);
-		const ssize_t got = room != NULL ? read(fd, room, (size_t)status.st_size) : -1;
-
-		if (got > 0)
-			nacre_buffer_added(text, (size_t)got);
-		good = got > 0;
-	}
+	    status.st_size > 0)
+		good = nacre_file_read_descriptor(fd, FILE_MAX, text) == 0 &&
+		       nacre_buffer_length(text) > 0;
 	close(fd);
 	return good;
 }
@@ -299,13 +294,11 @@ static uint32_t
 observe_round_trip(const struct nacre_client *client)
 {
 	const uint32_t seen = nacre_session_round_trip(client->session);
-	struct tcp_info information;
-	socklen_t length = sizeof information;
+	const uint32_t measured =
+	    client->proxy == 0 ? nacre_socket_round_trip(client->fd) : UINT32_MAX;
 
-	if (client->proxy == 0 &&
-	    getsockopt(client->fd, IPPROTO_TCP, TCP_INFO, &information, &length) == 0 &&
-	    information.tcpi_min_rtt != UINT32_MAX)
-		return information.tcpi_min_rtt / 1000;
+	if (measured != UINT32_MAX)
+		return measured / 1000;
 	return seen != UINT32_MAX ? seen : 0;
 }
 
@@ -386,7 +379,7 @@ write_file(const char *path, struct nacre_span text)
 
 	if (fd < 0)
 		return false;
-	const bool good = write(fd, text.data, text.length) == (ssize_t)text.length;
+	const bool good = nacre_write_all(fd, text) == 0;
 	close(fd);
 	return good;
 }

@@ -1,6 +1,8 @@
 /* Reading configuration files and finding those that Include names. */
 #include "keyword.h"
 
+#include <nacre/file.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
@@ -11,8 +13,6 @@ static int
 file_read_descriptor(int fd, bool owner_checked, struct nacre_buffer *text)
 {
 	struct stat status;
-	size_t room;
-	ssize_t got;
 
 	if (fstat(fd, &status) != 0)
 		return NACRE_ERROR_SYSTEM;
@@ -23,26 +23,7 @@ file_read_descriptor(int fd, bool owner_checked, struct nacre_buffer *text)
 		errno = EISDIR;
 		return NACRE_ERROR_SYSTEM;
 	}
-	text->limit = 2 * LEXER_FILE_MAX;
-	room = status.st_size > 0 && (size_t)status.st_size < LEXER_FILE_MAX
-		   ? (size_t)status.st_size + 1
-		   : 4096;
-	for (;;) {
-		uint8_t *place = nacre_buffer_room(text, room);
-
-		if (place == NULL || nacre_buffer_length(text) > LEXER_FILE_MAX)
-			return NACRE_ERROR_MEMORY;
-		got = read(fd, place, room);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			return got < 0 ? NACRE_ERROR_SYSTEM : 0;
-		nacre_buffer_added(text, (size_t)got);
-		if ((size_t)got == room)
-			room = 65536;
-		else
-			room -= (size_t)got;
-	}
+	return nacre_file_read_descriptor(fd, LEXER_FILE_MAX, text);
 }
 
 int

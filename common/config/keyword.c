@@ -21,9 +21,10 @@ keyword_hash(const char *name)
 }
 
 void
-keyword_index(uint16_t *index, const struct keyword *table, size_t count)
+reading_begin(struct reading *reading, const struct keyword *table, size_t count)
 {
-	memset(index, 0, KEYWORD_INDEX_SIZE * sizeof *index);
+	uint16_t *index = reading->index;
+
 	for (size_t row = 0; row < count; row++) {
 		size_t slot = keyword_hash(table[row].name);
 
@@ -31,6 +32,27 @@ keyword_index(uint16_t *index, const struct keyword *table, size_t count)
 			slot = (slot + 1) % KEYWORD_INDEX_SIZE;
 		index[slot] = (uint16_t)(row + 1);
 	}
+}
+
+void
+reading_end(struct reading *reading, struct nacre_buffer *error, struct nacre_buffer *warnings,
+    struct nacre_buffer *notes)
+{
+	arena_free(&reading->arena);
+	nacre_buffer_free(error);
+	nacre_buffer_free(warnings);
+	nacre_buffer_free(notes);
+}
+
+struct parse
+parse_begin(struct reading *reading, const struct keyword *table, size_t count)
+{
+	return (struct parse){.arena = &reading->arena,
+	    .table = table,
+	    .count = count,
+	    .index = reading->index,
+	    .seen = reading->seen,
+	    .assemble = reading->assemble};
 }
 
 static const struct keyword *
@@ -159,6 +181,74 @@ parse_keyword_line(struct parse *parse, bool active, const struct keyword **foun
 	if (error == 0 && parse->arena->failed)
 		return NACRE_ERROR_MEMORY;
 	return error;
+}
+
+int
+parse_split(struct parse *parse, struct nacre_span text)
+{
+	const char *problem;
+	int error = line_split(&parse->line, text, &problem);
+
+	if (error == NACRE_ERROR_FORMAT)
+		parse_fail(parse, "%s", problem);
+	return error;
+}
+
+int
+parse_lines(struct parse *parse, struct nacre_span text,
+    int (*read_line)(struct parse *parse, struct nacre_span line))
+{
+	struct nacre_span line;
+	int error = 0;
+
+	for (parse->number = 1; lexer_next_line(&text, &line); parse->number++) {
+		int line_error = read_line(parse, line);
+
+		if (line_error == NACRE_ERROR_MEMORY)
+			return line_error;
+		if (line_error != 0)
+			error = line_error;
+	}
+	return error;
+}
+
+static int
+row_assemble(struct parse *parse, const struct keyword *row)
+{
+	const struct algorithm_list *list = row->details;
+	char **member = MEMBER(parse->config, row, char *);
+	struct nacre_buffer text = {0};
+	int error = parse->assemble(list->algorithms, *member, parse->server, &text);
+
+	if (error == 0)
+		*member = arena_buffer(parse->arena, &text);
+	nacre_buffer_free(&text);
+	if (error == 0 && *member != NULL)
+		return 0;
+	nacre_put_format(parse->error, "Bad %s \"%s\": none of it is supported\n", row->name,
+	    *member != NULL ? *member : "");
+	return error != 0 ? error : NACRE_ERROR_MEMORY;
+}
+
+int
+parse_assemble(struct parse *parse)
+{
+	int error = 0;
+
+	for (size_t i = 0; i < parse->count && error == 0 && parse->assemble != NULL; i++)
+		if (parse->table[i].type == &value_algorithms)
+			error = row_assemble(parse, &parse->table[i]);
+	return error;
+}
+
+int
+keywords_print(
+    const struct keyword *table, size_t count, const void *config, struct nacre_buffer *text)
+{
+	for (size_t row = 0; row < count; row++)
+		if (table[row].type->print != NULL)
+			table[row].type->print(config, &table[row], text);
+	return text->failed ? NACRE_ERROR_MEMORY : 0;
 }
 
 int

@@ -44,6 +44,9 @@ enum keyword_flags {
 	KEYWORD_UNIQUE = 1024     /* with APPENDS: a word stands once */
 };
 
+#define KEYWORD_INDEX_SIZE ((size_t)512)
+#define KEYWORDS_MAX       ((size_t)192)
+
 struct keyword {
 	const char *name;
 	const struct value_type *type;
@@ -58,14 +61,23 @@ struct keyword {
 	const char *not_yet;
 };
 
+/* What a configuration keeps for itself: the memory of its values, an index over its keywords, and
+ * which of them were set. */
+struct reading {
+	struct arena arena;
+	uint16_t index[KEYWORD_INDEX_SIZE]; /* hash table over the names */
+	bool seen[KEYWORDS_MAX];            /* a value was kept, by row */
+	nacre_config_assemble assemble;
+};
+
 /* The state while lines are read. */
 struct parse {
 	void *config;
 	struct arena *arena;
 	const struct keyword *table;
 	size_t count;
-	uint16_t *index; /* hash table over the names, KEYWORD_INDEX_SIZE entries */
-	bool *seen;      /* a value was kept, by row */
+	const uint16_t *index;
+	bool *seen;
 	struct line line;
 	const char *file;
 	unsigned number;
@@ -77,10 +89,13 @@ struct parse {
 	unsigned bad;
 };
 
-#define KEYWORD_INDEX_SIZE ((size_t)512)
-
-/* Fills an index of KEYWORD_INDEX_SIZE entries. */
-void keyword_index(uint16_t *index, const struct keyword *table, size_t count);
+/* Fills the index of a reading that is all zero. */
+void reading_begin(struct reading *reading, const struct keyword *table, size_t count);
+/* Frees its memory, and what was said. */
+void reading_end(struct reading *reading, struct nacre_buffer *error, struct nacre_buffer *warnings,
+    struct nacre_buffer *notes);
+/* A run that keeps values in "reading"; its configuration and texts are the caller's to set. */
+struct parse parse_begin(struct reading *reading, const struct keyword *table, size_t count);
 /* The row of a name in any case, aliases resolved; NULL. */
 const struct keyword *keyword_find(const struct parse *parse, const char *name);
 
@@ -158,6 +173,18 @@ int forward_read(struct arena *arena, const char *listen, const char *target, bo
 void forward_print(
     const char *name, const struct nacre_forward *forward, struct nacre_buffer *text);
 
+/* Reads the lines of a text from number 1 on; a mistake in one was said already and does not keep
+ * us from the next. */
+int parse_lines(struct parse *parse, struct nacre_span text,
+    int (*read_line)(struct parse *parse, struct nacre_span line));
+/* Splits a line into parse->line; complains of what cannot be. */
+int parse_split(struct parse *parse, struct nacre_span text);
+/* Makes what is in force of each list of algorithms. */
+int parse_assemble(struct parse *parse);
+/* Prints all rows that can be. */
+int keywords_print(
+    const struct keyword *table, size_t count, const void *config, struct nacre_buffer *text);
+
 /* Reads a file whole, at most LEXER_FILE_MAX bytes. With "owner_checked" it must belong to root or
  * the caller and be writable by nobody else. 0, NACRE_ERROR_SYSTEM (errno), NACRE_ERROR_PERMISSION,
  * NACRE_ERROR_MEMORY. */
@@ -171,6 +198,18 @@ void file_glob(struct arena *arena, const char *pattern, struct nacre_words *wor
 #define INCLUDE_DEPTH_MAX 16
 int include_read_all(struct parse *parse, char *(*pattern)(struct parse *parse, const char *word),
     int (*file)(struct parse *parse, const char *path));
+
+/* Match, a line of criteria: the next name, without a "!" before it and without "=value" behind,
+ * which is in *value then (otherwise NULL). */
+char *match_name(struct parse *parse, size_t *at, bool *negated, char **value);
+/* The value of criterion "name": the one that came with the name, or the next word. NULL after a
+ * complaint. */
+char *match_value(struct parse *parse, size_t *at, const char *name, char *value);
+/* Complains of a criterion: "format" takes one string. Returns NACRE_ERROR_FORMAT. */
+int match_bad(struct parse *parse, const char *format, const char *name)
+    __attribute__((format(printf, 2, 0)));
+/* Whether a text that may be unknown (NULL) is in a list of patterns. */
+bool match_list(const char *text, const char *list, bool host);
 
 /* Marks another keyword as set, so that later lines do not change it. */
 void parse_mark_seen(struct parse *parse, const char *name);

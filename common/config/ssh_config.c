@@ -20,7 +20,7 @@ nacre_ssh_config_new(struct nacre_ssh_config **config)
 		free(made);
 		return NACRE_ERROR_MEMORY;
 	}
-	keyword_index(made->internal->index, ssh_keywords, ssh_keyword_count);
+	reading_begin(&made->internal->reading, ssh_keywords, ssh_keyword_count);
 	*config = made;
 	return 0;
 }
@@ -30,10 +30,7 @@ nacre_ssh_config_free(struct nacre_ssh_config *config)
 {
 	if (config == NULL)
 		return;
-	arena_free(&config->internal->arena);
-	nacre_buffer_free(&config->error);
-	nacre_buffer_free(&config->warnings);
-	nacre_buffer_free(&config->notes);
+	reading_end(&config->internal->reading, &config->error, &config->warnings, &config->notes);
 	free(config->internal);
 	free(config);
 }
@@ -41,21 +38,17 @@ nacre_ssh_config_free(struct nacre_ssh_config *config)
 struct ssh_parse
 ssh_parse_begin(struct nacre_ssh_config *config)
 {
-	struct nacre_ssh_config_private *internal = config->internal;
-
-	return (struct ssh_parse){.parse = {.config = config,
-				      .arena = &internal->arena,
-				      .table = ssh_keywords,
-				      .count = ssh_keyword_count,
-				      .index = internal->index,
-				      .seen = internal->seen,
-				      .assemble = internal->assemble,
-				      .error = &config->error,
-				      .warnings = &config->warnings,
-				      .notes = &config->notes},
+	struct ssh_parse run = {
+	    .parse = parse_begin(&config->internal->reading, ssh_keywords, ssh_keyword_count),
 	    .config = config,
 	    .active = true,
 	    .enclosing = true};
+
+	run.parse.config = config;
+	run.parse.error = &config->error;
+	run.parse.warnings = &config->warnings;
+	run.parse.notes = &config->notes;
+	return run;
 }
 
 void
@@ -99,14 +92,12 @@ keep_origin(struct ssh_parse *run, const struct keyword *keyword)
 
 /* A mistake was said already: the run goes on to find the others. */
 static int
-read_line(struct ssh_parse *run, struct nacre_span text)
+read_line(struct parse *parse, struct nacre_span text)
 {
+	struct ssh_parse *run = (struct ssh_parse *)(void *)parse;
 	const struct keyword *keyword;
-	const char *problem;
-	int error = line_split(&run->parse.line, text, &problem);
+	int error = parse_split(parse, text);
 
-	if (error == NACRE_ERROR_FORMAT)
-		parse_fail(&run->parse, "%s", problem);
 	if (error != 0 || run->parse.line.count == 0)
 		return error;
 	for (char *at = run->parse.line.words[0]; *at != '\0'; at++)
@@ -117,23 +108,6 @@ read_line(struct ssh_parse *run, struct nacre_span text)
 		return unknown_keyword(run);
 	if (error == 0)
 		keep_origin(run, keyword);
-	return error;
-}
-
-static int
-read_lines(struct ssh_parse *run, struct nacre_span text)
-{
-	struct nacre_span line;
-	int error = 0;
-
-	for (run->parse.number = 1; lexer_next_line(&text, &line); run->parse.number++) {
-		int line_error = read_line(run, line);
-
-		if (line_error == NACRE_ERROR_MEMORY)
-			return line_error;
-		if (line_error != 0)
-			error = line_error;
-	}
 	return error;
 }
 
@@ -150,8 +124,9 @@ read_file(struct ssh_parse *run, const char *path, bool owner_checked)
 	if (error == 0) {
 		nacre_put_format(run->parse.notes, "Reading configuration data %s\n", path);
 		run->parse.file = arena_string(run->parse.arena, path);
-		error = run->parse.file == NULL ? NACRE_ERROR_MEMORY
-						: read_lines(run, nacre_buffer_span(&text));
+		error = run->parse.file == NULL
+			    ? NACRE_ERROR_MEMORY
+			    : parse_lines(&run->parse, nacre_buffer_span(&text), read_line);
 	} else if (error == NACRE_ERROR_PERMISSION) {
 		nacre_put_format(run->parse.error, "Bad owner or permissions on %s\n", path);
 	} else if (error == NACRE_ERROR_MEMORY) {
@@ -229,7 +204,7 @@ nacre_ssh_config_set(
 	run.parse.file = source;
 	run.parse.number = line;
 	run.user_file = true;
-	error = read_line(&run, nacre_span_of(text));
+	error = read_line(&run.parse, nacre_span_of(text));
 	ssh_parse_end(&run);
 	return error;
 }
@@ -237,11 +212,12 @@ nacre_ssh_config_set(
 bool
 nacre_ssh_config_is_set(const struct nacre_ssh_config *config, const char *keyword)
 {
-	const struct parse parse = {
-	    .table = ssh_keywords, .index = config->internal->index, .count = ssh_keyword_count};
+	const struct parse parse = {.table = ssh_keywords,
+	    .index = config->internal->reading.index,
+	    .count = ssh_keyword_count};
 	const struct keyword *row = keyword_find(&parse, keyword);
 
-	return row != NULL && config->internal->seen[row - ssh_keywords];
+	return row != NULL && config->internal->reading.seen[row - ssh_keywords];
 }
 
 /* Keeps what later expansion needs; the password file is asked only for what was not given. */
@@ -249,7 +225,7 @@ static int
 keep_request(struct nacre_ssh_config *config, const struct nacre_ssh_config_request *request)
 {
 	struct nacre_ssh_config_private *internal = config->internal;
-	struct arena *arena = &internal->arena;
+	struct arena *arena = &internal->reading.arena;
 	const char *home = request->home, *user = request->local_user;
 	struct passwd *account = NULL;
 
@@ -265,7 +241,7 @@ keep_request(struct nacre_ssh_config *config, const struct nacre_ssh_config_requ
 	internal->session_type =
 	    request->session_type != NULL ? arena_string(arena, request->session_type) : NULL;
 	internal->version = request->version != NULL ? arena_string(arena, request->version) : NULL;
-	internal->assemble = request->assemble;
+	internal->reading.assemble = request->assemble;
 	internal->no_exec = request->no_exec;
 	config->host = arena_string(arena, request->host);
 	return arena->failed ? NACRE_ERROR_MEMORY : 0;
@@ -349,38 +325,12 @@ defaults_adjust(struct nacre_ssh_config *config)
 	}
 }
 
-/* Algorithm lists become what is in force. */
-static int
-algorithms_assemble(struct nacre_ssh_config *config)
-{
-	struct nacre_ssh_config_private *internal = config->internal;
-
-	for (size_t row = 0; row < ssh_keyword_count && internal->assemble != NULL; row++) {
-		const struct algorithm_list *list = ssh_keywords[row].details;
-		char **member = MEMBER(config, &ssh_keywords[row], char *);
-		struct nacre_buffer text = {0};
-		int error;
-
-		if (ssh_keywords[row].type != &value_algorithms)
-			continue;
-		error = internal->assemble(list->algorithms, *member, false, &text);
-		if (error == 0)
-			*member = arena_buffer(&internal->arena, &text);
-		nacre_buffer_free(&text);
-		if (error != 0 || *member == NULL) {
-			nacre_put_format(&config->error, "Bad %s \"%s\": none of it is supported\n",
-			    ssh_keywords[row].name, *member != NULL ? *member : "");
-			return error != 0 ? error : NACRE_ERROR_MEMORY;
-		}
-	}
-	return 0;
-}
-
 static char *
 expand_keep(struct nacre_ssh_config *config, const struct keyword *keyword, const char *value)
 {
 	char *expanded = nacre_ssh_config_expand(config, keyword->name, value, NULL, 0);
-	char *kept = expanded != NULL ? arena_string(&config->internal->arena, expanded) : NULL;
+	char *kept =
+	    expanded != NULL ? arena_string(&config->internal->reading.arena, expanded) : NULL;
 
 	free(expanded);
 	return kept;
@@ -398,7 +348,7 @@ words_expand(
 
 		if (word == NULL)
 			return NACRE_ERROR_FORMAT;
-		arena_add_word(&config->internal->arena, &expanded, word);
+		arena_add_word(&config->internal->reading.arena, &expanded, word);
 	}
 	*words = expanded;
 	return 0;
@@ -448,7 +398,7 @@ forwards_expand(struct nacre_ssh_config *config, const char *name, struct nacre_
 
 	if (forwards->count == 0)
 		return 0;
-	copy = arena_allocate(&config->internal->arena, forwards->count * sizeof *copy);
+	copy = arena_allocate(&config->internal->reading.arena, forwards->count * sizeof *copy);
 	if (copy == NULL)
 		return NACRE_ERROR_MEMORY;
 	memcpy(copy, forwards->forwards, forwards->count * sizeof *copy);
@@ -472,14 +422,14 @@ config_finish(struct nacre_ssh_config *config, struct ssh_parse *run)
 	if (error != 0)
 		return error;
 	defaults_adjust(config);
-	error = algorithms_assemble(config);
+	error = parse_assemble(&run->parse);
 	if (error == 0)
 		error = values_expand(config);
 	if (error == 0)
 		error = forwards_expand(config, "LocalForward", &config->local_forward);
 	if (error == 0)
 		error = forwards_expand(config, "RemoteForward", &config->remote_forward);
-	if (error == 0 && (config->internal->arena.failed || config->error.failed))
+	if (error == 0 && (config->internal->reading.arena.failed || config->error.failed))
 		error = NACRE_ERROR_MEMORY;
 	return error;
 }
@@ -530,7 +480,7 @@ nacre_ssh_config_reload(struct nacre_ssh_config *config,
 	int error;
 
 	values_restore(config);
-	config->hostname = arena_lower(&config->internal->arena, canonical);
+	config->hostname = arena_lower(&config->internal->reading.arena, canonical);
 	if (config->hostname == NULL)
 		return NACRE_ERROR_MEMORY;
 	parse_mark_seen(&run.parse, "Hostname");
@@ -546,10 +496,7 @@ nacre_ssh_config_reload(struct nacre_ssh_config *config,
 int
 nacre_ssh_config_print(const struct nacre_ssh_config *config, struct nacre_buffer *text)
 {
-	for (size_t row = 0; row < ssh_keyword_count; row++)
-		if (ssh_keywords[row].type->print != NULL)
-			ssh_keywords[row].type->print(config, &ssh_keywords[row], text);
-	return text->failed ? NACRE_ERROR_MEMORY : 0;
+	return keywords_print(ssh_keywords, ssh_keyword_count, config, text);
 }
 
 /* The value as it is printed, without the keyword. */
@@ -589,7 +536,7 @@ static bool
 row_refused(
     const struct nacre_ssh_config *config, const struct nacre_ssh_config *defaults, size_t row)
 {
-	return ssh_keywords[row].not_yet != NULL && config->internal->seen[row] &&
+	return ssh_keywords[row].not_yet != NULL && config->internal->reading.seen[row] &&
 	       !value_harmless(config, defaults, &ssh_keywords[row]);
 }
 

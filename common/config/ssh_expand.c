@@ -75,7 +75,7 @@ connection_hash(struct arena *arena, const char *const parts[5])
 size_t
 ssh_tokens(struct nacre_ssh_config *config, const char *text, struct nacre_token *tokens)
 {
-	struct arena *arena = &config->internal->arena;
+	struct arena *arena = &config->internal->reading.arena;
 	const char *original = config->host != NULL ? config->host : "";
 	const char *hostname = config->hostname != NULL ? config->hostname : original;
 	const char *user = config->user != NULL ? config->user : config->internal->local_user;
@@ -172,7 +172,7 @@ nacre_ssh_config_expand(struct nacre_ssh_config *config, const char *keyword, co
 char *
 ssh_hostname(struct nacre_ssh_config *config, const char *host)
 {
-	struct arena *arena = &config->internal->arena;
+	struct arena *arena = &config->internal->reading.arena;
 	const struct nacre_token token = {'h', host};
 	struct nacre_buffer out = {0};
 	const char *problem;

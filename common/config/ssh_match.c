@@ -93,13 +93,6 @@ struct criterion {
 };
 
 static int
-list_holds(const char *text, const char *list, bool host)
-{
-	return text != NULL && nacre_pattern_list(nacre_span_of(text), nacre_span_of(list), host) ==
-				   NACRE_MATCH_FOUND;
-}
-
-static int
 all_holds(struct ssh_parse *run, const char *value)
 {
 	(void)run;
@@ -127,13 +120,13 @@ host_holds(struct ssh_parse *run, const char *value)
 {
 	const char *name = run->host == NULL ? NULL : ssh_hostname(run->config, run->host);
 
-	return list_holds(name, value, true);
+	return match_list(name, value, true);
 }
 
 static int
 original_host_holds(struct ssh_parse *run, const char *value)
 {
-	return list_holds(run->config->host, value, true);
+	return match_list(run->config->host, value, true);
 }
 
 static int
@@ -141,19 +134,19 @@ user_holds(struct ssh_parse *run, const char *value)
 {
 	const char *user = run->config->user;
 
-	return list_holds(user != NULL ? user : run->config->internal->local_user, value, false);
+	return match_list(user != NULL ? user : run->config->internal->local_user, value, false);
 }
 
 static int
 local_user_holds(struct ssh_parse *run, const char *value)
 {
-	return list_holds(run->config->internal->local_user, value, false);
+	return match_list(run->config->internal->local_user, value, false);
 }
 
 static int
 tagged_holds(struct ssh_parse *run, const char *value)
 {
-	return list_holds(run->config->tag != NULL ? run->config->tag : "", value, false);
+	return match_list(run->config->tag != NULL ? run->config->tag : "", value, false);
 }
 
 /* An empty argument means no command. */
@@ -165,19 +158,19 @@ command_holds(struct ssh_parse *run, const char *value)
 
 	if (value[0] == '\0')
 		return command == NULL || command[0] == '\0';
-	return list_holds(command, value, false);
+	return match_list(command, value, false);
 }
 
 static int
 version_holds(struct ssh_parse *run, const char *value)
 {
-	return list_holds(run->config->internal->version, value, false);
+	return match_list(run->config->internal->version, value, false);
 }
 
 static int
 session_type_holds(struct ssh_parse *run, const char *value)
 {
-	return list_holds(run->config->internal->session_type, value, true);
+	return match_list(run->config->internal->session_type, value, true);
 }
 
 static bool
@@ -265,14 +258,6 @@ struct match {
 	bool holds;
 };
 
-static int
-match_bad(struct ssh_parse *run, const char *format, const char *name)
-{
-	nacre_put_format(run->parse.error, format, name);
-	nacre_put_byte(run->parse.error, '\n');
-	return parse_fail(&run->parse, "Bad Match condition");
-}
-
 /* "all" ends its line: no other criterion stands behind it. */
 static int
 match_all_check(struct ssh_parse *run, const struct match *match, const struct criterion *criterion)
@@ -289,26 +274,19 @@ match_all_check(struct ssh_parse *run, const struct match *match, const struct c
 static int
 match_step(struct ssh_parse *run, struct match *match)
 {
-	char *name = run->parse.line.words[match->at++];
-	bool negated = name[0] == '!';
-	char *equals = strchr(name, '='), *value = NULL;
-	const struct criterion *criterion;
+	bool negated;
+	char *value;
+	const char *name = match_name(&run->parse, &match->at, &negated, &value);
+	const struct criterion *criterion = criterion_find(name);
 	int holds;
 
-	if (equals != NULL) {
-		*equals = '\0';
-		value = equals + 1;
-	}
-	criterion = criterion_find(name + (negated ? 1 : 0));
 	if (criterion == NULL)
-		return match_bad(run, "Unsupported Match attribute %s", name);
+		return match_bad(&run->parse, "Unsupported Match attribute %s", name);
 	if (match_all_check(run, match, criterion) != 0)
 		return NACRE_ERROR_FORMAT;
-	if (!criterion->alone && value == NULL) {
-		if (match->at >= run->parse.line.count)
-			return match_bad(run, "Missing Match criteria for %s", name);
-		value = run->parse.line.words[match->at++];
-	}
+	if (!criterion->alone &&
+	    (value = match_value(&run->parse, &match->at, name, value)) == NULL)
+		return NACRE_ERROR_FORMAT;
 	if ((!match->holds || !run->enclosing) && criterion->holds != final_holds)
 		return 0;
 	holds = criterion->holds(run, value);

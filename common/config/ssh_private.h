@@ -6,8 +6,6 @@
 
 #include <nacre/ssh_config.h>
 
-#define SSH_KEYWORDS_MAX ((size_t)192)
-
 /* Where a keyword got its value, for rows that the client does not follow yet. */
 struct origin {
 	char *file;
@@ -15,15 +13,12 @@ struct origin {
 };
 
 struct nacre_ssh_config_private {
-	struct arena arena;
-	uint16_t index[KEYWORD_INDEX_SIZE];
-	bool seen[SSH_KEYWORDS_MAX];
-	struct origin origin[SSH_KEYWORDS_MAX];
+	struct reading reading;
+	struct origin origin[KEYWORDS_MAX];
 	/* The values before defaults and expansion, for reading on. */
 	struct nacre_ssh_config before;
 	/* Copies of the request. */
 	char *home, *local_user, *command, *session_type, *version;
-	nacre_config_assemble assemble;
 	bool no_exec;
 };
 

@@ -203,4 +203,4 @@ const struct keyword ssh_keywords[] = {
 /* clang-format on */
 
 const size_t ssh_keyword_count = sizeof ssh_keywords / sizeof ssh_keywords[0];
-_Static_assert(sizeof ssh_keywords / sizeof ssh_keywords[0] <= SSH_KEYWORDS_MAX, "table size");
+_Static_assert(sizeof ssh_keywords / sizeof ssh_keywords[0] <= KEYWORDS_MAX, "table size");

@@ -24,7 +24,7 @@ nacre_sshd_config_new(struct nacre_sshd_config **config)
 		free(made);
 		return NACRE_ERROR_MEMORY;
 	}
-	keyword_index(made->internal->index, sshd_keywords, sshd_keyword_count);
+	reading_begin(&made->internal->reading, sshd_keywords, sshd_keyword_count);
 	*config = made;
 	return 0;
 }
@@ -34,10 +34,7 @@ nacre_sshd_config_free(struct nacre_sshd_config *config)
 {
 	if (config == NULL)
 		return;
-	arena_free(&config->internal->arena);
-	nacre_buffer_free(&config->error);
-	nacre_buffer_free(&config->warnings);
-	nacre_buffer_free(&config->notes);
+	reading_end(&config->internal->reading, &config->error, &config->warnings, &config->notes);
 	free(config->internal);
 	free(config);
 }
@@ -45,22 +42,18 @@ nacre_sshd_config_free(struct nacre_sshd_config *config)
 static struct sshd_parse
 run_begin(struct nacre_sshd_config *config, enum sshd_pass pass)
 {
-	struct nacre_sshd_config_private *internal = config->internal;
-
-	return (struct sshd_parse){.parse = {.config = config,
-				       .arena = &internal->arena,
-				       .table = sshd_keywords,
-				       .count = sshd_keyword_count,
-				       .index = internal->index,
-				       .seen = internal->seen,
-				       .server = true,
-				       .assemble = internal->assemble,
-				       .error = &config->error,
-				       .warnings = &config->warnings,
-				       .notes = &config->notes},
+	struct sshd_parse run = {
+	    .parse = parse_begin(&config->internal->reading, sshd_keywords, sshd_keyword_count),
 	    .config = config,
 	    .pass = pass,
 	    .scope = {.active = true, .enclosing = true}};
+
+	run.parse.config = config;
+	run.parse.server = true;
+	run.parse.error = &config->error;
+	run.parse.warnings = &config->warnings;
+	run.parse.notes = &config->notes;
+	return run;
 }
 
 static void
@@ -136,23 +129,13 @@ keyword_line(struct sshd_parse *run)
 	return parse_keyword_line(&run->parse, line_wanted(run, keyword), &keyword);
 }
 
-static int
-split_line(struct sshd_parse *run, struct nacre_span text)
-{
-	const char *problem;
-	int error = line_split(&run->parse.line, text, &problem);
-
-	if (error == NACRE_ERROR_FORMAT)
-		parse_fail(&run->parse, "%s", problem);
-	return error;
-}
-
 /* Reading: checks a line and keeps it. The files of an Include follow it in the list. */
 static int
-read_line(struct sshd_parse *run, struct nacre_span text)
+read_line(struct parse *parse, struct nacre_span text)
 {
+	struct sshd_parse *run = (struct sshd_parse *)(void *)parse;
 	const struct keyword *keyword;
-	int error = split_line(run, text);
+	int error = parse_split(parse, text);
 
 	if (error != 0 || run->parse.line.count == 0)
 		return error;
@@ -160,23 +143,6 @@ read_line(struct sshd_parse *run, struct nacre_span text)
 	if (keyword == NULL || keyword->type != &value_sshd_include)
 		error = statement_add(run, STATEMENT_LINE, text);
 	return error != 0 ? error : keyword_line(run);
-}
-
-static int
-read_lines(struct sshd_parse *run, struct nacre_span text)
-{
-	struct nacre_span line;
-	int error = 0;
-
-	for (run->parse.number = 1; lexer_next_line(&text, &line); run->parse.number++) {
-		int line_error = read_line(run, line);
-
-		if (line_error == NACRE_ERROR_MEMORY)
-			return line_error;
-		if (line_error != 0)
-			error = line_error;
-	}
-	return error;
 }
 
 static int
@@ -191,7 +157,7 @@ read_file(struct sshd_parse *run, const char *path)
 	if (run->parse.file == NULL)
 		error = NACRE_ERROR_MEMORY;
 	if (error == 0)
-		error = read_lines(run, nacre_buffer_span(&text));
+		error = parse_lines(&run->parse, nacre_buffer_span(&text), read_line);
 	else if (error == NACRE_ERROR_MEMORY)
 		nacre_put_format(run->parse.error, "%s: file too large\n", path);
 	nacre_buffer_free(&text);
@@ -244,7 +210,8 @@ nacre_sshd_config_set(
 
 	run.parse.file = arena_string(run.parse.arena, source);
 	run.parse.number = line;
-	error = run.parse.file == NULL ? NACRE_ERROR_MEMORY : read_line(&run, nacre_span_of(text));
+	error = run.parse.file == NULL ? NACRE_ERROR_MEMORY
+				       : read_line(&run.parse, nacre_span_of(text));
 	run_end(&run);
 	return error;
 }
@@ -252,7 +219,7 @@ nacre_sshd_config_set(
 static int
 listen_add(struct nacre_sshd_config *config, const char *host, int port)
 {
-	struct arena *arena = &config->internal->arena;
+	struct arena *arena = &config->internal->reading.arena;
 	struct nacre_listen_address *grown = arena_grow(arena, config->listen_addresses,
 	    config->listen_address_count, sizeof *config->listen_addresses);
 
@@ -291,38 +258,12 @@ listen_finish(struct nacre_sshd_config *config)
 		if (nacre_parse_destination(listen->words[i], "", &user, &host, &port, NULL) != 0)
 			return NACRE_ERROR_FORMAT;
 		if (strcmp(host, "*") != 0)
-			kept = arena_string(&config->internal->arena, host);
+			kept = arena_string(&config->internal->reading.arena, host);
 		error = port > 0 ? listen_add(config, kept, port) : listen_add_ports(config, kept);
 		free(user);
 		free(host);
 	}
 	return error;
-}
-
-static int
-algorithms_assemble(struct nacre_sshd_config *config)
-{
-	struct nacre_sshd_config_private *internal = config->internal;
-
-	for (size_t row = 0; row < sshd_keyword_count && internal->assemble != NULL; row++) {
-		const struct algorithm_list *list = sshd_keywords[row].details;
-		char **member = MEMBER(config, &sshd_keywords[row], char *);
-		struct nacre_buffer text = {0};
-		int error;
-
-		if (sshd_keywords[row].type != &value_algorithms)
-			continue;
-		error = internal->assemble(list->algorithms, *member, true, &text);
-		if (error == 0)
-			*member = arena_buffer(&internal->arena, &text);
-		nacre_buffer_free(&text);
-		if (error != 0 || *member == NULL) {
-			nacre_put_format(
-			    &config->error, "%s: no algorithms\n", sshd_keywords[row].name);
-			return error != 0 ? error : NACRE_ERROR_MEMORY;
-		}
-	}
-	return 0;
 }
 
 /* Keywords that are of no use without another. */
@@ -350,10 +291,10 @@ config_finish(struct nacre_sshd_config *config, struct sshd_parse *run)
 	if (error == 0)
 		error = listen_finish(config);
 	if (error == 0)
-		error = algorithms_assemble(config);
+		error = parse_assemble(&run->parse);
 	if (error == 0)
 		error = pairs_check(config);
-	if (error == 0 && (config->internal->arena.failed || config->error.failed))
+	if (error == 0 && (config->internal->reading.arena.failed || config->error.failed))
 		error = NACRE_ERROR_MEMORY;
 	return error;
 }
@@ -371,7 +312,7 @@ options_check(struct nacre_sshd_config *config, struct sshd_parse *run)
 
 		run->parse.file = statement->file;
 		run->parse.number = statement->line;
-		if (split_line(run, nacre_span_of(statement->text)) != 0)
+		if (parse_split(&run->parse, nacre_span_of(statement->text)) != 0)
 			return NACRE_ERROR_FORMAT;
 		keyword = keyword_find(&run->parse, run->parse.line.words[0]);
 		run->parse.store = false;
@@ -389,7 +330,7 @@ nacre_sshd_config_load(
 	struct sshd_parse run;
 	int error;
 
-	config->internal->assemble = assemble;
+	config->internal->reading.assemble = assemble;
 	run = run_begin(config, SSHD_CHECK);
 	error = options_check(config, &run);
 	if (error == 0 && strcmp(path, "none") != 0)
@@ -412,7 +353,7 @@ evaluate_line(struct sshd_parse *run, const struct statement *statement)
 
 	run->parse.file = statement->file;
 	run->parse.number = statement->line;
-	error = split_line(run, nacre_span_of(statement->text));
+	error = parse_split(&run->parse, nacre_span_of(statement->text));
 	return error != 0 ? error : keyword_line(run);
 }
 
@@ -450,12 +391,12 @@ nacre_sshd_config_match(const struct nacre_sshd_config *config,
 	*matched = NULL;
 	if (error != 0)
 		return error;
-	made->internal->assemble = config->internal->assemble;
+	made->internal->reading.assemble = config->internal->reading.assemble;
 	made->internal->has_match = config->internal->has_match;
 	run = run_begin(made, SSHD_MATCH);
 	run.connection = connection;
 	error = evaluate(&run, list);
-	memcpy(run.by_match, made->internal->seen, sizeof run.by_match);
+	memcpy(run.by_match, made->internal->reading.seen, sizeof run.by_match);
 	/* Subsystems of the global section add to those of a block. */
 	for (size_t row = 0; row < sshd_keyword_count; row++)
 		if (strcmp(sshd_keywords[row].name, "Subsystem") == 0)
@@ -521,7 +462,7 @@ nacre_sshd_config_import(
 	*config = NULL;
 	if (error != 0)
 		return error;
-	made->internal->assemble = assemble;
+	made->internal->reading.assemble = assemble;
 	made->internal->has_match = nacre_get_boolean(state);
 	run = run_begin(made, SSHD_GLOBAL);
 	error = import_statements(&run, state);
@@ -544,10 +485,7 @@ nacre_sshd_config_has_match(const struct nacre_sshd_config *config)
 int
 nacre_sshd_config_print(const struct nacre_sshd_config *config, struct nacre_buffer *text)
 {
-	for (size_t row = 0; row < sshd_keyword_count; row++)
-		if (sshd_keywords[row].type->print != NULL)
-			sshd_keywords[row].type->print(config, &sshd_keywords[row], text);
-	return text->failed ? NACRE_ERROR_MEMORY : 0;
+	return keywords_print(sshd_keywords, sshd_keyword_count, config, text);
 }
 
 const char *

@@ -21,13 +21,6 @@ struct criterion {
 };
 
 static int
-list_holds(const char *text, const char *list, bool host)
-{
-	return text != NULL && nacre_pattern_list(nacre_span_of(text), nacre_span_of(list), host) ==
-				   NACRE_MATCH_FOUND;
-}
-
-static int
 all_holds(const struct nacre_connection_spec *connection, const char *value)
 {
 	(void)connection;
@@ -51,7 +44,7 @@ user_known(const struct nacre_connection_spec *connection)
 static int
 user_holds(const struct nacre_connection_spec *connection, const char *value)
 {
-	return list_holds(connection->user, value, false);
+	return match_list(connection->user, value, false);
 }
 
 /* Folds a group's result into that of all: a negated match ends it. */
@@ -110,15 +103,7 @@ host_known(const struct nacre_connection_spec *connection)
 static int
 host_holds(const struct nacre_connection_spec *connection, const char *value)
 {
-	return list_holds(connection->host, value, true);
-}
-
-static int
-match_bad(struct sshd_parse *run, const char *format, const char *name)
-{
-	nacre_put_format(run->parse.error, format, name);
-	nacre_put_byte(run->parse.error, '\n');
-	return parse_fail(&run->parse, "Bad Match condition");
+	return match_list(connection->host, value, true);
 }
 
 static int
@@ -162,7 +147,7 @@ local_port_check(struct sshd_parse *run, const char *value)
 
 	if (nacre_parse_port(value, &port) == 0 && port != 0)
 		return 0;
-	return match_bad(run, "Invalid LocalPort '%s' on Match line", value);
+	return match_bad(&run->parse, "Invalid LocalPort '%s' on Match line", value);
 }
 
 static const char *
@@ -189,7 +174,7 @@ routing_domain_check(struct sshd_parse *run, const char *value)
 static int
 version_holds(const struct nacre_connection_spec *connection, const char *value)
 {
-	return list_holds(connection->version, value, false);
+	return match_list(connection->version, value, false);
 }
 
 static const struct criterion criteria[] = {{"all", NULL, all_holds, NULL, NULL, true},
@@ -234,24 +219,19 @@ criterion_ask(struct sshd_parse *run, const struct criterion *criterion, const c
 static int
 match_step(struct sshd_parse *run, size_t *at, bool *holds)
 {
-	char *name = run->parse.line.words[(*at)++];
-	char *equals = strchr(name, '='), *value = NULL;
-	const struct criterion *criterion;
+	bool negated;
+	char *value;
+	const char *name = match_name(&run->parse, at, &negated, &value);
+	const struct criterion *criterion = criterion_find(name);
 
-	if (equals != NULL) {
-		*equals = '\0';
-		value = equals + 1;
-	}
-	criterion = criterion_find(name);
-	if (criterion == NULL)
-		return match_bad(run, "Unsupported Match attribute %s", name);
+	if (criterion == NULL || negated)
+		return match_bad(
+		    &run->parse, "Unsupported Match attribute %s", negated ? name - 1 : name);
 	if (criterion->holds == all_holds && criterion->alone && run->parse.line.count > 2)
-		return match_bad(run, "'%s' cannot be combined with other Match attributes", name);
-	if (!criterion->alone && value == NULL) {
-		if (*at >= run->parse.line.count)
-			return match_bad(run, "Missing Match criteria for %s", name);
-		value = run->parse.line.words[(*at)++];
-	}
+		return match_bad(
+		    &run->parse, "'%s' cannot be combined with other Match attributes", name);
+	if (!criterion->alone && (value = match_value(&run->parse, at, name, value)) == NULL)
+		return NACRE_ERROR_FORMAT;
 	if (criterion->check != NULL && criterion->check(run, value) != 0)
 		return NACRE_ERROR_FORMAT;
 	return run->connection != NULL ? criterion_ask(run, criterion, name, value, holds) : 0;
@@ -313,7 +293,7 @@ test_item(struct nacre_sshd_config *config, char *item, struct nacre_connection_
 	}
 	if (value != NULL) {
 		*value++ = '\0';
-		if (test_string(&config->internal->arena, item, value, connection))
+		if (test_string(&config->internal->reading.arena, item, value, connection))
 			return 0;
 		if (strcmp(item, "lport") == 0) {
 			if (nacre_parse_port(value, &connection->local_port) == 0 &&

@@ -8,8 +8,6 @@
 
 #include <stddef.h>
 
-#define SSHD_KEYWORDS_MAX ((size_t)192)
-
 /*
  * The configuration as it was read, includes in their places, so that it can be evaluated anew for
  * each connection. The lines of an included file stand between a BEGIN and an END.
@@ -29,13 +27,10 @@ struct statements {
 };
 
 struct nacre_sshd_config_private {
-	struct arena arena;
-	uint16_t index[KEYWORD_INDEX_SIZE];
-	bool seen[SSHD_KEYWORDS_MAX];
+	struct reading reading;
 	struct statements statements; /* -o options first */
 	struct nacre_words listen;    /* ListenAddress as written */
 	char *path;
-	nacre_config_assemble assemble;
 	bool has_match;
 };
 
@@ -59,7 +54,7 @@ struct sshd_parse {
 	const struct nacre_connection_spec *connection; /* in SSHD_MATCH */
 	enum sshd_pass pass;
 	struct scope scope;
-	bool by_match[SSHD_KEYWORDS_MAX]; /* set by a Match block: global lines add nothing */
+	bool by_match[KEYWORDS_MAX]; /* set by a Match block: global lines add nothing */
 };
 
 extern const struct keyword sshd_keywords[];

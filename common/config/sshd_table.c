@@ -182,4 +182,4 @@ const struct keyword sshd_keywords[] = {
 /* clang-format on */
 
 const size_t sshd_keyword_count = sizeof sshd_keywords / sizeof sshd_keywords[0];
-_Static_assert(sizeof sshd_keywords / sizeof sshd_keywords[0] <= SSHD_KEYWORDS_MAX, "table size");
+_Static_assert(sizeof sshd_keywords / sizeof sshd_keywords[0] <= KEYWORDS_MAX, "table size");

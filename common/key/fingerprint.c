@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 static const struct {
 	const char *name;
@@ -11,6 +12,18 @@ static const struct {
     [NACRE_FINGERPRINT_SHA256] = {"SHA256", &hash_sha256},
     [NACRE_FINGERPRINT_MD5] = {"MD5", &hash_md5},
 };
+
+bool
+nacre_fingerprint_hash_find(const char *name, enum nacre_fingerprint_hash *hash)
+{
+	for (size_t i = 0; i < sizeof fingerprints / sizeof fingerprints[0]; i++) {
+		if (strcasecmp(fingerprints[i].name, name) != 0)
+			continue;
+		*hash = (enum nacre_fingerprint_hash)i;
+		return true;
+	}
+	return false;
+}
 
 /* The digest of the plain public key: a certificate has the fingerprint of what it certifies. */
 static int

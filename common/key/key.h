@@ -121,8 +121,5 @@ int openssh_file_write(const struct nacre_key *key, const struct nacre_key_file_
 int armor_read(struct nacre_span text, const char *label, struct nacre_buffer *content);
 /* Appends base64 in lines of "width" columns, each ended by LF. */
 void armor_write_base64(struct nacre_span content, size_t width, struct nacre_buffer *text);
-/* Takes the next line (without LF or CR LF) from *text; false at its end. */
-bool text_next_line(struct nacre_span *text, struct nacre_span *line);
-struct nacre_span text_trim(struct nacre_span text);
 
 #endif

@@ -1,5 +1,7 @@
 /* Key files on disk: the only part of this layer that does I/O. */
 #include <key/key.h>
+#include <nacre/file.h>
+#include <wire/text.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,38 +21,6 @@ close_scoped(const int *fd)
 	if (*fd >= 0)
 		close(*fd);
 	errno = saved;
-}
-
-static int
-read_all(int fd, size_t most, struct nacre_buffer *content)
-{
-	size_t total = 0, chunk = 16384;
-	ssize_t count;
-	uint8_t *room;
-
-	for (;;) {
-		if ((room = nacre_buffer_room(content, chunk)) == NULL)
-			return NACRE_ERROR_MEMORY;
-		count = read(fd, room, chunk);
-		if (count < 0 && errno == EINTR)
-			continue;
-		if (count <= 0)
-			return count == 0 ? 0 : NACRE_ERROR_SYSTEM;
-		nacre_buffer_added(content, (size_t)count);
-		total += (size_t)count;
-		if (total > most) {
-			errno = EFBIG;
-			return NACRE_ERROR_SYSTEM;
-		}
-	}
-}
-
-int
-nacre_key_read_file(const char *path, size_t most, struct nacre_buffer *content)
-{
-	SCOPED(close_scoped) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-
-	return fd < 0 ? NACRE_ERROR_SYSTEM : read_all(fd, most, content);
 }
 
 /* A file of our own that group or others can touch at all is not private. Other owners' files are
@@ -77,7 +47,7 @@ nacre_key_load_private_fd(
 	int error = check_mode(fd, mode);
 
 	if (error == 0)
-		error = read_all(fd, KEY_FILE_MAX, &content);
+		error = nacre_file_read_descriptor(fd, KEY_FILE_MAX, &content);
 	if (error != 0)
 		return error;
 	return nacre_key_parse_private(nacre_buffer_span(&content), passphrase, key, comment);
@@ -132,7 +102,7 @@ static int
 public_from_file(const char *path, struct nacre_key **key, char **comment)
 {
 	SCOPED_BUFFER struct nacre_buffer content = {0};
-	int error = nacre_key_read_file(path, KEY_FILE_MAX, &content);
+	int error = nacre_file_read(path, KEY_FILE_MAX, &content);
 
 	return error != 0 ? error : public_from_lines(nacre_buffer_span(&content), key, comment);
 }
@@ -141,7 +111,7 @@ int
 nacre_key_load_public(const char *path, struct nacre_key **key, char **comment)
 {
 	SCOPED_BUFFER struct nacre_buffer content = {0};
-	int error = nacre_key_read_file(path, KEY_FILE_MAX, &content), saved = errno, line_error;
+	int error = nacre_file_read(path, KEY_FILE_MAX, &content), saved = errno, line_error;
 	char *beside = NULL;
 
 	if (comment != NULL)

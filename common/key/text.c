@@ -1,62 +1,12 @@
 /* Public keys as text: the lines of .pub files and the files of RFC 4716; PEM-like armor. */
 #include <key/key.h>
+#include <wire/text.h>
 
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #define BLOB_LENGTH_MAX ((size_t)64 * 1024)
-
-static bool
-is_blank(uint8_t byte)
-{
-	return byte == ' ' || byte == '\t' || byte == '\r' || byte == '\n';
-}
-
-struct nacre_span
-text_trim(struct nacre_span text)
-{
-	while (text.length > 0 && is_blank(text.data[0])) {
-		text.data++;
-		text.length--;
-	}
-	while (text.length > 0 && is_blank(text.data[text.length - 1]))
-		text.length--;
-	return text;
-}
-
-bool
-text_next_line(struct nacre_span *text, struct nacre_span *line)
-{
-	const uint8_t *end;
-	size_t length;
-
-	if (text->length == 0)
-		return false;
-	end = memchr(text->data, '\n', text->length);
-	length = end != NULL ? (size_t)(end - text->data) : text->length;
-	*line = (struct nacre_span){text->data, length};
-	if (length > 0 && text->data[length - 1] == '\r')
-		line->length--;
-	length += end != NULL ? 1 : 0;
-	text->data += length;
-	text->length -= length;
-	return true;
-}
-
-static struct nacre_span
-text_next_word(struct nacre_span *text)
-{
-	struct nacre_span word;
-
-	*text = text_trim(*text);
-	word = (struct nacre_span){text->data, 0};
-	while (word.length < text->length && !is_blank(text->data[word.length]))
-		word.length++;
-	text->data += word.length;
-	text->length -= word.length;
-	return word;
-}
 
 int
 nacre_key_from_line(struct nacre_span line, struct nacre_key **key, struct nacre_span *comment)

@@ -1,4 +1,5 @@
 /* What one process hands to another: bytes with descriptors over a socket, sealed memory files. */
+#include <nacre/file.h>
 #include <nacre/process.h>
 
 #include <errno.h>
@@ -122,28 +123,13 @@ nacre_process_receive(
 	return result;
 }
 
-static int
-write_all(int fd, struct nacre_span content)
-{
-	while (content.length > 0) {
-		ssize_t count = write(fd, content.data, content.length);
-		if (count < 0 && errno == EINTR)
-			continue;
-		if (count <= 0)
-			return NACRE_ERROR_SYSTEM;
-		content.data += count;
-		content.length -= (size_t)count;
-	}
-	return 0;
-}
-
 int
 nacre_process_memory_file(const char *name, struct nacre_span content, int *fd)
 {
 	*fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (*fd < 0)
 		return NACRE_ERROR_SYSTEM;
-	if (write_all(*fd, content) != 0 || lseek(*fd, 0, SEEK_SET) != 0 ||
+	if (nacre_write_all(*fd, content) != 0 || lseek(*fd, 0, SEEK_SET) != 0 ||
 	    fcntl(*fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) !=
 		0) {
 		close(*fd);

@@ -107,6 +107,7 @@ SERVER_HANDLER(server_fsetstat);
 SERVER_HANDLER(server_lstat);
 SERVER_HANDLER(server_stat);
 SERVER_HANDLER(server_setstat);
+SERVER_HANDLER(server_lsetstat);
 SERVER_HANDLER(server_remove);
 SERVER_HANDLER(server_mkdir);
 SERVER_HANDLER(server_rmdir);
@@ -125,7 +126,6 @@ SERVER_HANDLER(server_statvfs);
 SERVER_HANDLER(server_fstatvfs);
 
 SERVER_HANDLER(server_fsync);
-SERVER_HANDLER(server_lsetstat);
 SERVER_HANDLER(server_limits);
 SERVER_HANDLER(server_expand_path);
 SERVER_HANDLER(server_copy_data);

@@ -70,40 +70,6 @@ server_fsync(struct nacre_sftp_server *server, uint32_t id, struct nacre_reader 
 }
 
 int
-server_lsetstat(struct nacre_sftp_server *server, uint32_t id, struct nacre_reader *request)
-{
-	struct nacre_sftp_attributes attributes;
-	char path[PATH_MAX];
-	int status = NACRE_SFTP_OK, bad = 0;
-	bool path_good = server_get_path(request, path, &bad);
-
-	(void)server;
-	(void)id;
-	nacre_sftp_get_attributes(request, &attributes);
-	if (request->failed)
-		return HANDLER_MALFORMED;
-	if (!path_good)
-		return bad;
-	/* Nothing can be cut off a link. */
-	if (attributes.flags & NACRE_SFTP_ATTR_SIZE)
-		status = NACRE_SFTP_BAD_MESSAGE;
-	if ((attributes.flags & NACRE_SFTP_ATTR_PERMISSIONS) &&
-	    fchmodat(AT_FDCWD, path, attributes.permissions & 07777, AT_SYMLINK_NOFOLLOW) != 0)
-		status = server_result(-1);
-	if (attributes.flags & NACRE_SFTP_ATTR_TIMES) {
-		struct timespec times[2] = {
-		    {.tv_sec = attributes.atime}, {.tv_sec = attributes.mtime}};
-
-		if (utimensat(AT_FDCWD, path, times, AT_SYMLINK_NOFOLLOW) != 0)
-			status = server_result(-1);
-	}
-	if ((attributes.flags & NACRE_SFTP_ATTR_OWNER) &&
-	    lchown(path, attributes.uid, attributes.gid) != 0)
-		status = server_result(-1);
-	return status;
-}
-
-int
 server_limits(struct nacre_sftp_server *server, uint32_t id, struct nacre_reader *request)
 {
 	size_t mark = server_reply_begin(server, NACRE_SFTP_EXTENDED_REPLY, id);

@@ -34,46 +34,79 @@ server_stat(struct nacre_sftp_server *server, uint32_t id, struct nacre_reader *
 	return stat_reply(server, id, request, 0);
 }
 
-int
-server_setstat(struct nacre_sftp_server *server, uint32_t id, struct nacre_reader *request)
+static int
+set_size(struct nacre_sftp_server *server, const char *path, uint64_t size)
+{
+	server_log(server, NACRE_LOG_INFO, "set \"%s\" size %llu", path, (unsigned long long)size);
+	return server_result(truncate(path, (off_t)size));
+}
+
+static int
+set_mode(struct nacre_sftp_server *server, const char *path, uint32_t permissions, int flags)
+{
+	server_log(server, NACRE_LOG_INFO, "set \"%s\" mode %04o", path, permissions & 07777);
+	return server_result(fchmodat(AT_FDCWD, path, permissions & 07777, flags));
+}
+
+static int
+set_times(const char *path, const struct nacre_sftp_attributes *attributes, int flags)
+{
+	const struct timespec times[2] = {
+	    {.tv_sec = attributes->atime}, {.tv_sec = attributes->mtime}};
+
+	return server_result(utimensat(AT_FDCWD, path, times, flags));
+}
+
+static int
+set_owner(struct nacre_sftp_server *server, const char *path,
+    const struct nacre_sftp_attributes *attributes, int flags)
+{
+	server_log(server, NACRE_LOG_INFO, "set \"%s\" owner %u group %u", path, attributes->uid,
+	    attributes->gid);
+	return server_result(fchownat(AT_FDCWD, path, attributes->uid, attributes->gid, flags));
+}
+
+/* Applies each part and remembers the last error, as a client expects of one request. */
+static int
+attributes_set(struct nacre_sftp_server *server, struct nacre_reader *request, int flags)
 {
 	struct nacre_sftp_attributes attributes;
 	char path[PATH_MAX];
-	int status = NACRE_SFTP_OK, bad = 0;
+	int results[4] = {NACRE_SFTP_OK}, status = NACRE_SFTP_OK, bad = 0;
 	bool path_good = server_get_path(request, path, &bad);
 
-	(void)id;
 	nacre_sftp_get_attributes(request, &attributes);
 	if (request->failed)
 		return HANDLER_MALFORMED;
 	if (!path_good)
 		return bad;
-	if ((attributes.flags & NACRE_SFTP_ATTR_SIZE)) {
-		server_log(server, NACRE_LOG_INFO, "set \"%s\" size %llu", path,
-		    (unsigned long long)attributes.size);
-		if (truncate(path, (off_t)attributes.size) != 0)
-			status = server_result(-1);
-	}
-	if (attributes.flags & NACRE_SFTP_ATTR_PERMISSIONS) {
-		server_log(server, NACRE_LOG_INFO, "set \"%s\" mode %04o", path,
-		    attributes.permissions & 07777);
-		if (chmod(path, attributes.permissions & 07777) != 0)
-			status = server_result(-1);
-	}
-	if (attributes.flags & NACRE_SFTP_ATTR_TIMES) {
-		struct timespec times[2] = {
-		    {.tv_sec = attributes.atime}, {.tv_sec = attributes.mtime}};
-
-		if (utimensat(AT_FDCWD, path, times, 0) != 0)
-			status = server_result(-1);
-	}
-	if (attributes.flags & NACRE_SFTP_ATTR_OWNER) {
-		server_log(server, NACRE_LOG_INFO, "set \"%s\" owner %u group %u", path,
-		    attributes.uid, attributes.gid);
-		if (chown(path, attributes.uid, attributes.gid) != 0)
-			status = server_result(-1);
-	}
+	/* Nothing can be cut off a link. */
+	if (attributes.flags & NACRE_SFTP_ATTR_SIZE)
+		results[0] = flags == AT_SYMLINK_NOFOLLOW ? NACRE_SFTP_BAD_MESSAGE
+							  : set_size(server, path, attributes.size);
+	if (attributes.flags & NACRE_SFTP_ATTR_PERMISSIONS)
+		results[1] = set_mode(server, path, attributes.permissions, flags);
+	if (attributes.flags & NACRE_SFTP_ATTR_TIMES)
+		results[2] = set_times(path, &attributes, flags);
+	if (attributes.flags & NACRE_SFTP_ATTR_OWNER)
+		results[3] = set_owner(server, path, &attributes, flags);
+	for (size_t i = 0; i < sizeof results / sizeof results[0]; i++)
+		status = results[i] != NACRE_SFTP_OK ? results[i] : status;
 	return status;
+}
+
+int
+server_setstat(struct nacre_sftp_server *server, uint32_t id, struct nacre_reader *request)
+{
+	(void)id;
+	return attributes_set(server, request, 0);
+}
+
+int
+server_lsetstat(struct nacre_sftp_server *server, uint32_t id, struct nacre_reader *request)
+{
+	(void)id;
+	return attributes_set(server, request, AT_SYMLINK_NOFOLLOW);
 }
 
 int

@@ -1,4 +1,5 @@
 /* The SFTP server as a blocking loop over two descriptors. */
+#include <nacre/file.h>
 #include <nacre/sftp_server.h>
 
 #include <errno.h>
@@ -8,29 +9,13 @@
 #define INPUT_ROOM ((size_t)320 * 1024)
 
 static int
-write_all(int fd, struct nacre_span bytes)
-{
-	while (bytes.length > 0) {
-		ssize_t count = write(fd, bytes.data, bytes.length);
-
-		if (count < 0 && errno == EINTR)
-			continue;
-		if (count <= 0)
-			return NACRE_ERROR_SYSTEM;
-		bytes.data += count;
-		bytes.length -= (size_t)count;
-	}
-	return 0;
-}
-
-static int
 serve_input(struct nacre_sftp_server *server, struct nacre_span bytes, int fd_out)
 {
 	while (bytes.length > 0) {
 		ssize_t used = nacre_sftp_server_input(server, bytes);
 		struct nacre_span replies = nacre_sftp_server_output(server);
 
-		if (write_all(fd_out, replies) != 0)
+		if (nacre_write_all(fd_out, replies) != 0)
 			return NACRE_ERROR_CLOSED;
 		nacre_sftp_server_sent(server, replies.length);
 		if (used < 0)

@@ -45,6 +45,18 @@ signature_ask(struct transport *transport, struct nacre_span secret)
 	return 0;
 }
 
+/* What the client's value gave us: a secret to sign for, or an error. */
+static int
+secret_take(struct transport *transport, int error, struct nacre_buffer *secret)
+{
+	if (error != 0)
+		error = exchange_crypto_failed(transport, error, "the client's public value");
+	else
+		error = signature_ask(transport, nacre_buffer_span(secret));
+	nacre_buffer_free(secret);
+	return error;
+}
+
 static int
 init_receive(
     struct transport *transport, const struct kex_method *method, struct nacre_reader *payload)
@@ -60,12 +72,7 @@ init_receive(
 	transport_log(transport, NACRE_LOG_DEBUG1, "SSH2_MSG_KEX_ECDH_INIT received");
 	nacre_put_span(&exchange->peer_public, value);
 	error = kex_server(method, value, &exchange->own_public, &secret);
-	if (error != 0)
-		error = exchange_crypto_failed(transport, error, "the client's public value");
-	else
-		error = signature_ask(transport, nacre_buffer_span(&secret));
-	nacre_buffer_free(&secret);
-	return error;
+	return secret_take(transport, error, &secret);
 }
 
 static int
@@ -130,12 +137,7 @@ group_init_receive(struct transport *transport, struct nacre_reader *payload)
 	transport_log(transport, NACRE_LOG_DEBUG1, "SSH2_MSG_KEX_DH_GEX_INIT received");
 	nacre_put_span(&exchange->peer_public, value);
 	error = kex_client_finish(exchange->agreement, value, &secret);
-	if (error != 0)
-		error = exchange_crypto_failed(transport, error, "the client's public value");
-	else
-		error = signature_ask(transport, nacre_buffer_span(&secret));
-	nacre_buffer_free(&secret);
-	return error;
+	return secret_take(transport, error, &secret);
 }
 
 int

@@ -42,7 +42,7 @@ static bool
 begins_with_key(struct nacre_span line)
 {
 	enum nacre_key_type type;
-	struct nacre_span word = trust_next_word(&line);
+	struct nacre_span word = text_next_word(&line);
 
 	return nacre_key_type_of_name(word, &type) == 0;
 }
@@ -55,7 +55,7 @@ line_check(struct nacre_span *line, const char **reason)
 		say(reason, "line too long");
 		return NACRE_ERROR_FORMAT;
 	}
-	*line = trust_trim(*line);
+	*line = text_trim(*line);
 	if (line->length == 0 || line->data[0] == '#')
 		return NACRE_ERROR_NOT_FOUND;
 	return 0;
@@ -66,7 +66,7 @@ static int
 key_parse(struct nacre_span line, struct nacre_authorized_key *authorized, const char **reason)
 {
 	struct nacre_span comment;
-	int error = nacre_key_from_line(trust_trim(line), &authorized->key, &comment);
+	int error = nacre_key_from_line(text_trim(line), &authorized->key, &comment);
 
 	if (error != 0) {
 		say(reason,
@@ -169,7 +169,7 @@ nacre_authorized_keys_find(struct nacre_span text, size_t *offset, unsigned *lin
 	if (*offset > text.length)
 		return NACRE_ERROR_ARGUMENT;
 	rest = (struct nacre_span){text.data + *offset, text.length - *offset};
-	while (error == 0 && !found && trust_next_line(&rest, &line)) {
+	while (error == 0 && !found && text_next_line(&rest, &line)) {
 		++*line_number;
 		*offset = text.length - rest.length;
 		if (line.length > TRUST_LINE_MAX)
@@ -199,7 +199,7 @@ nacre_authorized_principal_parse(struct nacre_span line, struct nacre_key_option
 			break;
 	*name = (struct nacre_span){line.data + start, line.length - start};
 	line.length = start;
-	line = trust_trim(line);
+	line = text_trim(line);
 	if (line.length == 0)
 		return 0;
 	return nacre_key_options_parse(line, options, reason);

@@ -19,12 +19,12 @@ known_line_parse(struct nacre_span text, struct known_line *line)
 	struct nacre_span rest, word;
 
 	*line = (struct known_line){.marker = NACRE_KNOWN_HOST_PLAIN};
-	text = trust_trim(text);
+	text = text_trim(text);
 	if (text.length == 0 || text.data[0] == '#')
 		return KNOWN_LINE_BLANK;
 	if (text.length > TRUST_LINE_MAX)
 		return KNOWN_LINE_INVALID;
-	line->names = trust_next_word(&text);
+	line->names = text_next_word(&text);
 	if (line->names.data[0] == '@') {
 		line->marker_text = line->names;
 		if (nacre_span_equals(line->names, "@cert-authority"))
@@ -33,11 +33,11 @@ known_line_parse(struct nacre_span text, struct known_line *line)
 			line->marker = NACRE_KNOWN_HOST_REVOKED;
 		else
 			return KNOWN_LINE_INVALID;
-		line->names = trust_next_word(&text);
+		line->names = text_next_word(&text);
 	}
-	line->key = rest = trust_trim(text);
-	word = trust_next_word(&rest);
-	if (word.length == 0 || trust_next_word(&rest).length == 0)
+	line->key = rest = text_trim(text);
+	word = text_next_word(&rest);
+	if (word.length == 0 || text_next_word(&rest).length == 0)
 		return KNOWN_LINE_INVALID;
 	line->hashed = line->names.length > 3 && memcmp(line->names.data, HASH_MAGIC, 3) == 0;
 	return KNOWN_LINE_HOST;

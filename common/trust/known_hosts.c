@@ -97,10 +97,10 @@ known_hosts_add(struct nacre_known_hosts *known, const struct known_line *line,
 	    .by_address = by_address,
 	    .without_port = without_port,
 	    .file = strdup(lookup->file),
-	    .key_format = nacre_span_to_string(trust_next_word(&rest))};
-	trust_next_word(&rest);
+	    .key_format = nacre_span_to_string(text_next_word(&rest))};
+	text_next_word(&rest);
 	error = nacre_key_from_line(line->key, &host->key, &comment);
-	rest = trust_trim(rest);
+	rest = text_trim(rest);
 	if (rest.length > 0)
 		host->comment = nacre_span_to_string(rest);
 	if (host->file == NULL || error == NACRE_ERROR_MEMORY) {
@@ -159,7 +159,7 @@ nacre_known_hosts_load_text(struct nacre_known_hosts *known, struct nacre_span t
 		known->name = strdup(name);
 	if (lower.failed || known->name == NULL)
 		error = NACRE_ERROR_MEMORY;
-	for (unsigned number = 1; error == 0 && trust_next_line(&text, &line); number++)
+	for (unsigned number = 1; error == 0 && text_next_line(&text, &line); number++)
 		error = lookup_line(known, &lookup, line, number);
 	nacre_buffer_free(&lower);
 	return error;
@@ -170,7 +170,7 @@ nacre_known_hosts_load(
     struct nacre_known_hosts *known, const char *file, const char *name, const char *address)
 {
 	struct nacre_buffer text = {0};
-	int error = trust_read_file(file, TRUST_FILE_MAX, &text);
+	int error = nacre_file_read(file, TRUST_FILE_MAX, &text);
 
 	if (error == 0)
 		error = nacre_known_hosts_load_text(

@@ -41,7 +41,7 @@ upkeep_run(struct upkeep *upkeep, upkeep_line *each)
 {
 	struct nacre_buffer old = {0};
 	struct nacre_span rest, text;
-	int error = trust_read_file(upkeep->job->file, TRUST_FILE_MAX, &old);
+	int error = nacre_file_read(upkeep->job->file, TRUST_FILE_MAX, &old);
 
 	if (error == NACRE_ERROR_SYSTEM)
 		nacre_put_format(
@@ -49,7 +49,7 @@ upkeep_run(struct upkeep *upkeep, upkeep_line *each)
 	if (upkeep->job->name != NULL)
 		host_name_put_lower(nacre_span_of(upkeep->job->name), &upkeep->name);
 	rest = nacre_buffer_span(&old);
-	while (error == 0 && trust_next_line(&rest, &text)) {
+	while (error == 0 && text_next_line(&rest, &text)) {
 		struct known_line line;
 		enum known_line_kind kind = known_line_parse(text, &line);
 
@@ -159,7 +159,7 @@ find_line(struct upkeep *upkeep, const struct known_line *line, struct nacre_spa
 	} else if (upkeep->job->hash && !whole && !has_wildcard(line->names)) {
 		put_hashed(line->names, line->key, upkeep->out);
 	} else {
-		nacre_put_span(upkeep->out, trust_trim(text));
+		nacre_put_span(upkeep->out, text_trim(text));
 		nacre_put_byte(upkeep->out, '\n');
 	}
 }

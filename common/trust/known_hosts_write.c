@@ -7,6 +7,7 @@
 #include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static void
@@ -126,14 +127,14 @@ nacre_known_hosts_replace(const char *file, const char *name, struct nacre_key *
 {
 	struct nacre_buffer old = {0}, text = {0};
 	struct nacre_span rest, line;
-	int error = trust_read_file(file, TRUST_FILE_MAX, &old);
+	int error = nacre_file_read(file, TRUST_FILE_MAX, &old);
 
 	if (error == NACRE_ERROR_SYSTEM && errno == ENOENT) {
 		make_directory(file);
 		error = 0;
 	}
 	rest = nacre_buffer_span(&old);
-	while (error == 0 && trust_next_line(&rest, &line)) {
+	while (error == 0 && text_next_line(&rest, &line)) {
 		if (line_dropped(line, nacre_span_of(name), drop, drop_count))
 			continue;
 		nacre_put_span(&text, line);

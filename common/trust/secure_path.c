@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define TRUSTED_FILE_MAX ((size_t)8 * 1024 * 1024)
@@ -93,7 +94,7 @@ nacre_read_trusted_file(const char *path, const char *home, uid_t owner, bool st
 	if (error == 0 && strict)
 		error = nacre_secure_path(fd, path, home, owner, message);
 	if (error == 0) {
-		error = trust_read_descriptor(fd, limit > 0 ? limit : TRUSTED_FILE_MAX, text);
+		error = nacre_file_read_descriptor(fd, limit > 0 ? limit : TRUSTED_FILE_MAX, text);
 		if (error == NACRE_ERROR_MEMORY && message != NULL)
 			nacre_put_format(message, "%s is too large", path);
 	}

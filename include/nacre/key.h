@@ -89,6 +89,8 @@ struct nacre_signature_details {
 int nacre_key_verify_details(const struct nacre_key *key, const char *algorithm,
     struct nacre_span signature, struct nacre_span data, struct nacre_signature_details *details);
 
+/* The hash that "sha256" or "md5", in any case, names; false for other names. */
+bool nacre_fingerprint_hash_find(const char *name, enum nacre_fingerprint_hash *hash);
 /* Appends "SHA256:..." or "MD5:aa:bb...", as ssh-keygen -l prints it. */
 int nacre_key_fingerprint(
     const struct nacre_key *key, enum nacre_fingerprint_hash hash, struct nacre_buffer *text);
@@ -164,9 +166,6 @@ void nacre_key_put_unprotected(const char *path, unsigned mode, struct nacre_buf
 /* The public key that belongs to "path": the file itself when it is a public key, else path.pub,
  * else the public half that the private file shows. *comment as above. */
 int nacre_key_load_public(const char *path, struct nacre_key **key, char **comment);
-/* A whole file of at most "most" bytes, appended. NACRE_ERROR_SYSTEM with errno (EFBIG when it is
- * longer). */
-int nacre_key_read_file(const char *path, size_t most, struct nacre_buffer *content);
 
 #ifdef __cplusplus
 }

@@ -2,6 +2,8 @@
 #ifndef NACRE_SOCKET_H
 #define NACRE_SOCKET_H
 
+#include <stdint.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -13,6 +15,9 @@ extern "C" {
  * are sockets that are not TCP.
  */
 void nacre_socket_fit_path(int socket);
+/* Microseconds of the shortest round trip that the kernel has seen on a TCP socket; UINT32_MAX when
+ * it has seen none or the socket is not TCP. */
+uint32_t nacre_socket_round_trip(int socket);
 /* Acknowledges at once what was received: a peer that has not set TCP_NODELAY holds its next small
  * packet until then. Lasts until the kernel thinks otherwise, so call it after each read that
  * another answer may follow. */

@@ -2,45 +2,13 @@
  * The SFTP client and a download of a tree, on any reply bytes. Request ids count up from known
  * values, so that seeds and mutations reach them. What is downloaded goes to a temporary directory.
  */
+#include "sftp_fuzz.h"
+
 #include <nacre/transfer.h>
 
-#include <fcntl.h>
-#include <ftw.h>
-#include <signal.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length);
-
-static int
-remove_entry(const char *path, const struct stat *status, int kind, struct FTW *place)
-{
-	(void)status;
-	(void)kind;
-	return place->level > 0 ? remove(path) : 0;
-}
-
-static int home = -1; /* where the program was started: its inputs' names are relative */
-
-static void
-enter_folder(void)
-{
-	static char folder[] = "/tmp/nacre-fuzz-XXXXXX";
-	const struct rlimit size = {.rlim_cur = 1 << 20, .rlim_max = 1 << 20};
-
-	if (home < 0) {
-		home = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (home < 0 || mkdtemp(folder) == NULL || setrlimit(RLIMIT_FSIZE, &size) != 0)
-			abort();
-		signal(SIGXFSZ, SIG_IGN);
-	}
-	if (chdir(folder) != 0)
-		abort();
-}
 
 static void
 feed(struct nacre_transfer *transfer, const uint8_t *data, size_t length)
@@ -76,7 +44,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 
 	if (length < 2 || nacre_sftp_new(&sftp) != 0)
 		return 0;
-	enter_folder();
+	fuzz_enter_folder();
 	options.source = sftp;
 	if (nacre_transfer_new(&options, &transfer) == 0) {
 		nacre_transfer_add(transfer, "tree/*");
@@ -85,8 +53,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 		nacre_transfer_free(transfer);
 	}
 	nacre_sftp_free(sftp);
-	nftw(".", remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-	if (fchdir(home) != 0)
-		abort();
+	fuzz_leave_folder();
 	return 0;
 }

@@ -2,48 +2,15 @@
  * The SFTP server on any request bytes, in an empty temporary directory. No slash reaches it, and
  * no "..", so that nothing outside is touched. The first byte says how the input is cut.
  */
+#include "sftp_fuzz.h"
+
 #include <nacre/sftp_server.h>
 
-#include <fcntl.h>
-#include <ftw.h>
-#include <signal.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #define INPUT_MAX ((size_t)64 * 1024)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length);
-
-static int
-remove_entry(const char *path, const struct stat *status, int kind, struct FTW *place)
-{
-	(void)status;
-	(void)kind;
-	return place->level > 0 ? remove(path) : 0;
-}
-
-static int home = -1; /* where the program was started: its inputs' names are relative */
-
-static void
-enter_folder(void)
-{
-	static char folder[] = "/tmp/nacre-fuzz-XXXXXX";
-	/* Requests name sizes freely: no file becomes large. */
-	const struct rlimit size = {.rlim_cur = 1 << 20, .rlim_max = 1 << 20};
-
-	if (home < 0) {
-		home = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (home < 0 || mkdtemp(folder) == NULL || setrlimit(RLIMIT_FSIZE, &size) != 0)
-			abort();
-		signal(SIGXFSZ, SIG_IGN);
-	}
-	if (chdir(folder) != 0)
-		abort();
-}
 
 static void
 make_harmless(uint8_t *bytes, size_t length)
@@ -64,7 +31,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 
 	if (length < 2 || length > sizeof bytes)
 		return 0;
-	enter_folder();
+	fuzz_enter_folder();
 	if (nacre_sftp_server_new(&options, &server) != 0)
 		abort();
 	piece = data[0] == 0 ? length : data[0];
@@ -81,8 +48,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 		nacre_sftp_server_sent(server, nacre_sftp_server_output(server).length);
 	}
 	nacre_sftp_server_free(server);
-	nftw(".", remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-	if (fchdir(home) != 0)
-		abort();
+	fuzz_leave_folder();
 	return 0;
 }

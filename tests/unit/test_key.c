@@ -3,6 +3,7 @@
  * (tests/vectors/key) and Project Wycheproof's signatures.
  */
 #include <nacre/certificate.h>
+#include <nacre/file.h>
 #include <nacre/key.h>
 
 #include <setjmp.h>
@@ -30,7 +31,7 @@ file_read(const char *name, struct nacre_buffer *content)
 
 	snprintf(path, sizeof path, KEYS "%s", name);
 	nacre_buffer_clear(content);
-	if (nacre_key_read_file(path, 1 << 20, content) != 0)
+	if (nacre_file_read(path, 1 << 20, content) != 0)
 		fail_msg("cannot read %s", path);
 }
 
