@@ -433,9 +433,8 @@ report_denied(const struct nacre_client *client)
 	return NACRE_ERROR_REFUSED;
 }
 
-/* Sends the next request(s). */
-static int
-advance(struct nacre_client *client)
+int
+authenticate_advance(struct nacre_client *client)
 {
 	struct authentication *const authentication = &client->authentication;
 	const struct authentication_method *method;
@@ -563,9 +562,10 @@ authenticate_reply(struct nacre_client *client, const struct nacre_event *event)
 	if (client->authentication.outstanding > 0)
 		client->authentication.outstanding--;
 	const int error = replies[result](client, event);
-	if (error != 0 || result == NACRE_AUTH_SUCCESS || client->authentication.outstanding > 0)
+	if (error != 0 || result == NACRE_AUTH_SUCCESS || client->authentication.outstanding > 0 ||
+	    early_undecided(client))
 		return error;
-	return advance(client);
+	return authenticate_advance(client);
 }
 
 int

@@ -279,8 +279,7 @@ on_auth_reply(struct nacre_client *client, const struct nacre_event *event)
 {
 	if (client->early.sent && event->u.auth_reply.result != NACRE_AUTH_SUCCESS)
 		early_refused(client);
-	else
-		client->failed |= authenticate_reply(client, event) != 0;
+	client->failed |= authenticate_reply(client, event) != 0;
 	return true;
 }
 

@@ -33,7 +33,8 @@ struct preference {
 	uint64_t early;      /* preference_early_mark() of that login; 0: nothing known */
 	uint32_t channel;    /* its number for our first channel then */
 };
-#define PREFERENCE_CHANNEL_UNSTEADY UINT32_MAX /* not to be relied on */
+#define PREFERENCE_CHANNEL_UNSTEADY UINT32_MAX       /* not to be relied on */
+#define PREFERENCE_CHANNEL_REFUSED  (UINT32_MAX - 1) /* nor until the server takes a key again */
 
 #define PREFERENCE_SALT_LENGTH 16
 struct preferences {
@@ -96,6 +97,8 @@ struct early {
 	void *context;
 	char *identification; /* of the server */
 	bool sent, opened;
+	bool
+	    refused; /* authentication was: what becomes of the channel's messages is not known yet */
 	uint32_t channel; /* ours */
 	bool number_known;
 	uint32_t number; /* what the server called our first channel */
@@ -198,7 +201,8 @@ void preference_store(struct nacre_client *client, const struct identity *accept
 bool preference_remembers(const struct nacre_client *client, const struct identity *identity);
 /* Says which server (host key and identification) and user were met. */
 uint64_t preference_early_mark(const struct nacre_client *client);
-/* Writes that nothing is to be sent early next time; "unsteady": nor ever again to that mark. */
+/* Writes that nothing is to be sent early to this server until it has taken a key; "unsteady": nor
+ * then. */
 void preference_forget_early(struct nacre_client *client, bool unsteady);
 void preference_free(struct nacre_client *client);
 
@@ -216,6 +220,8 @@ int identity_sign(struct nacre_client *client, struct identity *identity, struct
 
 int authenticate_start(struct nacre_client *client);
 int authenticate_reply(struct nacre_client *client, const struct nacre_event *event);
+/* The next request(s), after all answers. */
+int authenticate_advance(struct nacre_client *client);
 int authenticate_sign(struct nacre_client *client, const struct nacre_event *event);
 void authenticate_free(struct nacre_client *client);
 
@@ -228,8 +234,10 @@ void early_send(struct nacre_client *client);
 bool early_waits(const struct nacre_client *client);
 /* Events that concern the channel; what a login does with those of the connection protocol. */
 void early_event(struct nacre_client *client, const struct nacre_event *event);
-/* Authentication was refused: another try is to be made, without. */
+/* Authentication was refused. */
 void early_refused(struct nacre_client *client);
+/* True while it is not known whether the server goes on nevertheless. */
+bool early_undecided(const struct nacre_client *client);
 /* The connection ended: true when another try is to be made, without. */
 bool early_lost(struct nacre_client *client, const struct nacre_event *event);
 void early_free(struct nacre_client *client);

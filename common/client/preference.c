@@ -258,18 +258,21 @@ observe_channel(const struct nacre_client *client, struct preference *seen)
 {
 	const struct preference *const old = &client->preference;
 
-	if (client->early.identification == NULL || client->authentication.partial ||
-	    client->authentication.accepted == NULL)
+	if (client->early.identification == NULL)
 		return;
 	const uint64_t who = preference_early_mark(client);
 	const bool same = who == old->early;
+	const bool taken =
+	    client->authentication.accepted != NULL && !client->authentication.partial;
 
-	if (!client->early.number_known && !same)
+	if (taken && client->early.number_known &&
+	    !(same && old->channel == PREFERENCE_CHANNEL_UNSTEADY))
+		seen->channel = client->early.number;
+	else if (same && (taken || old->channel == PREFERENCE_CHANNEL_REFUSED))
+		seen->channel = old->channel;
+	else
 		return;
 	seen->early = who;
-	seen->channel = client->early.number;
-	if (same && (!client->early.number_known || old->channel == PREFERENCE_CHANNEL_UNSTEADY))
-		seen->channel = old->channel;
 }
 
 /*
@@ -419,10 +422,10 @@ preference_forget_early(struct nacre_client *client, bool unsteady)
 {
 	struct preference less = client->preference;
 
-	less.channel = unsteady ? PREFERENCE_CHANNEL_UNSTEADY : 0;
-	if (!unsteady)
-		less.early = 0;
+	less.early = preference_early_mark(client);
+	less.channel = unsteady ? PREFERENCE_CHANNEL_UNSTEADY : PREFERENCE_CHANNEL_REFUSED;
 	store(client, &less);
+	client->preference = less;
 }
 
 void

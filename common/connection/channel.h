@@ -140,8 +140,6 @@ int open_confirmation_message(
     struct connection *connection, struct nacre_reader *payload, struct nacre_event *event);
 int open_failure_message(
     struct connection *connection, struct nacre_reader *payload, struct nacre_event *event);
-/* 1 with *event filled when the peer did not know what to do with the open of an early channel. */
-int open_early_pending(struct connection *connection, struct nacre_event *event);
 
 /* data.c */
 int data_message(

@@ -112,7 +112,7 @@ connection_pending(struct connection *connection, struct nacre_event *event)
 	while ((channel = connection->lists[LIST_WORK].first) != NULL)
 		if (channel_due(connection, channel, event))
 			return 1;
-	if (open_early_pending(connection, event) == 1)
+	if (connection_early_pending(connection, event) == 1)
 		return 1;
 	if (connection->lists[LIST_STALLED].first != NULL &&
 	    transport_can_send_bulk(connection->transport))

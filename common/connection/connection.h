@@ -22,6 +22,9 @@ void connection_settle(struct connection *connection);
 /* Events without a message (WRITABLE, EOF after the data was read, CLOSED, window adjustments that
  * are due): 1 when *event is filled. */
 int connection_pending(struct connection *connection, struct nacre_event *event);
+/* The part of it that can happen before authentication is done: 1 with *event filled when the peer
+ * did not know what to do with the open of an early channel. */
+int connection_early_pending(struct connection *connection, struct nacre_event *event);
 /* True when there is no channel. */
 bool connection_idle(const struct connection *connection);
 /* Bytes of channel data that are kept for the program, all channels together. */

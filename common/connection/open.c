@@ -207,7 +207,7 @@ open_failure_message(
 }
 
 int
-open_early_pending(struct connection *connection, struct nacre_event *event)
+connection_early_pending(struct connection *connection, struct nacre_event *event)
 {
 	struct channel *const channel = channel_find(connection, connection->early_number);
 

@@ -7,6 +7,9 @@
 
 #include <stdlib.h>
 
+/* A channel, its environment, a terminal, a command: more is not sent behind one request. */
+#define PREMATURE_MESSAGES_MAX 128
+
 static int
 session_complete(struct nacre_session *session, const struct nacre_session_options *options)
 {
@@ -119,6 +122,25 @@ service_accept(
 	return 1;
 }
 
+/*
+ * RFC 4252 section 6 ends a connection whose client uses it before it is authenticated. A client
+ * that was told otherwise (EXTENSION_EARLY_SESSION) may have sent a channel and its requests behind
+ * a signed request that was refused: it is told that they were not understood, and goes on.
+ */
+static int
+premature_message(struct nacre_session *session, uint8_t message)
+{
+	if (!transport_early_session_announced(session->transport) ||
+	    !userauth_signed_request_refused(session->userauth) ||
+	    ++session->premature_messages > PREMATURE_MESSAGES_MAX)
+		return transport_fail(session->transport, NACRE_ERROR_PROTOCOL,
+		    NACRE_DISCONNECT_PROTOCOL_ERROR, "message %u before authentication", message);
+	transport_log(
+	    session->transport, NACRE_LOG_DEBUG1, "message %u before authentication", message);
+	transport_unimplemented(session->transport);
+	return 0;
+}
+
 /* Gives a message to its layer: 1 when *event is filled. */
 static int
 session_message(struct nacre_session *session, uint8_t message, struct nacre_reader *payload,
@@ -135,8 +157,7 @@ session_message(struct nacre_session *session, uint8_t message, struct nacre_rea
 	if (message < 80)
 		return userauth_message(session->userauth, message, payload, event);
 	if (!userauth_done(session->userauth))
-		return transport_fail(session->transport, NACRE_ERROR_PROTOCOL,
-		    NACRE_DISCONNECT_PROTOCOL_ERROR, "message %u before authentication", message);
+		return premature_message(session, message);
 	return connection_message(session->connection, message, payload, event);
 }
 
@@ -149,9 +170,14 @@ session_pending(struct nacre_session *session, struct nacre_event *event)
 	if (!transport_established(session->transport) || transport_failed(session->transport))
 		return 0;
 	result = userauth_pending(session->userauth, event);
-	if (result != 0 || !userauth_done(session->userauth))
+	if (result != 0)
 		return result;
-	return connection_pending(session->connection, event);
+	if (userauth_done(session->userauth))
+		return connection_pending(session->connection, event);
+	/* The request before an early channel was refused; the channel was not understood. */
+	if (!userauth_signed_request_sent(session->userauth))
+		return connection_early_pending(session->connection, event);
+	return 0;
 }
 
 /* An error without a reason given is one of our own: memory, for one. */

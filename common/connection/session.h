@@ -10,6 +10,7 @@ struct nacre_session {
 	struct transport *transport;
 	struct userauth *userauth;
 	struct connection *connection;
+	unsigned premature_messages; /* of the connection protocol, before authentication */
 };
 
 #endif

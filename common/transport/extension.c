@@ -19,15 +19,23 @@ extension_send(struct transport *transport)
 	if (transport->role != NACRE_SERVER || !peer_wants_extensions(transport))
 		return 0;
 	message = transport_begin(transport, MESSAGE_EXT_INFO);
-	nacre_put_u32(message, 3);
+	nacre_put_u32(message, 4);
 	nacre_put_cstring(message, "server-sig-algs");
 	nacre_put_cstring(message, transport->server_signature_algorithms);
 	nacre_put_cstring(message, "publickey-hostbound@openssh.com");
 	nacre_put_cstring(message, "0");
 	nacre_put_cstring(message, "ping@openssh.com");
 	nacre_put_cstring(message, "0");
+	nacre_put_cstring(message, EXTENSION_EARLY_SESSION);
+	nacre_put_cstring(message, "0");
 	transport_log(transport, NACRE_LOG_DEBUG1, "Sending SSH2_MSG_EXT_INFO");
 	return output_urgent(transport);
+}
+
+bool
+transport_early_session_announced(const struct transport *transport)
+{
+	return transport->role == NACRE_SERVER && peer_wants_extensions(transport);
 }
 
 static int

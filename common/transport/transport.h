@@ -92,6 +92,11 @@ struct nacre_span transport_session_identifier(const struct transport *transport
 bool transport_encrypted(const struct transport *transport);
 /* The server's host key of the first exchange, for publickey-hostbound-v00. */
 struct nacre_span transport_host_key(const struct transport *transport);
+/* Tells clients, in EXT_INFO, that messages of the connection protocol that come before they are
+ * authenticated are answered with UNIMPLEMENTED and do not end the connection. */
+#define EXTENSION_EARLY_SESSION "early-session@nacre"
+/* Server: the client was told so. */
+bool transport_early_session_announced(const struct transport *transport);
 /* The peer named this extension in EXT_INFO. */
 bool transport_peer_extension(
     const struct transport *transport, const char *name, struct nacre_span *value);

@@ -277,6 +277,12 @@ userauth_server_accept(struct userauth *userauth)
 	return userauth_succeed(userauth);
 }
 
+bool
+userauth_signed_request_refused(const struct userauth *userauth)
+{
+	return userauth->signed_request_refused;
+}
+
 int
 userauth_server_reject(struct userauth *userauth, const char *methods_left, bool partial_success)
 {
@@ -285,6 +291,8 @@ userauth_server_reject(struct userauth *userauth, const char *methods_left, bool
 	if (userauth->state != SERVER_QUESTION)
 		return NACRE_ERROR_STATE;
 	userauth->state = SERVER_IDLE;
+	userauth->signed_request_refused |=
+	    userauth->method == NACRE_METHOD_PUBLICKEY && !userauth->query;
 	userauth_server_forget(userauth);
 	packet = transport_begin(userauth->transport, MESSAGE_USERAUTH_FAILURE);
 	nacre_put_cstring(packet, methods_left);

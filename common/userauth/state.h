@@ -76,6 +76,7 @@ struct userauth {
 	/* That request has no signature or new password, so that it can be answered by
 	 * PK_OK or by a request for a new one. */
 	bool query;
+	bool signed_request_refused; /* at least one, of a public key */
 	struct nacre_buffer request; /* its fields, kept until the answer */
 	struct nacre_buffer signed_data;
 	struct nacre_span algorithm, blob;

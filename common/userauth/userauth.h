@@ -54,6 +54,8 @@ int userauth_client_respond(
     struct userauth *userauth, const struct nacre_span *responses, size_t count);
 
 /* The answers of a server. */
+/* True once a signed request was refused: one that a client may have sent a channel behind. */
+bool userauth_signed_request_refused(const struct userauth *userauth);
 int userauth_server_accept(struct userauth *userauth);
 int userauth_server_reject(struct userauth *userauth, const char *methods, bool partial_success);
 int userauth_server_publickey_ok(struct userauth *userauth);

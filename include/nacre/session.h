@@ -456,9 +456,13 @@ int nacre_channel_open_session(struct nacre_session *session, uint32_t *channel)
  * RFC 4252 section 6 has a server disconnect when such messages come before authentication has
  * succeeded. But it reads messages in order (RFC 4253 section 11 forbids to pass over them): if the
  * request succeeds, they come after success for it, and nothing is out of order. So this is for
- * callers that know from last time that this server accepts this key, that have verified its host
- * key, and that reconnect without it when they were wrong. Until then no command is executed: the
- * channel does not exist.
+ * callers that have verified the host key and that know from last time that this server accepts this
+ * key, or else that it goes on when it does not. Until then no command is executed: the channel does
+ * not exist.
+ *
+ * When the request is refused instead, the server either ends the connection (DISCONNECT), or, as
+ * OpenSSH's does and ours announces (EXT_INFO "early-session@nacre"), answers each of the messages
+ * with UNIMPLEMENTED: then CHANNEL_REFUSED follows the AUTH_REPLY, and authentication can go on.
  *
  * NACRE_ERROR_STATE unless exactly one request is unanswered, it is signed and it is already in the
  * output; also when another channel exists, or when compression would begin with success. Data can

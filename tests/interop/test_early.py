@@ -1,6 +1,5 @@
-"""Logins at servers that are known well: the session is opened, and told what to run, together with
-the signature. They are as good as any other login, and whoever is wrong about the server notices
-nothing but the time."""
+"""Logins in which the session is opened, and told what to run, together with the signature. They are
+as good as any other login, and whoever is wrong about the server notices nothing but the time."""
 import os
 import re
 import socket
@@ -14,7 +13,8 @@ from conftest import Client, nacre, openssh_server, public_line, run
 from test_ssh import asking, terminal  # noqa: F401 (a fixture)
 
 EARLY = 'opened together with the login'
-AGAIN = 'did not take the session that was opened early; trying without'
+NOT_TAKEN = 'did not take the session that was opened early'
+AGAIN = NOT_TAKEN + '; trying without'
 
 
 @pytest.fixture(params=['openssh', 'nacre'])
@@ -60,7 +60,7 @@ def login(nacre_ssh, server, memory, *words, options=(), **more):
 def learn(nacre_ssh, server, memory):
     result = login(nacre_ssh, server, memory)
     assert (result.returncode, result.stdout) == (0, b'in\n'), result.log
-    assert EARLY not in result.log
+    return result.log
 
 
 def start(servers, program, more='', keys=None):
@@ -68,9 +68,8 @@ def start(servers, program, more='', keys=None):
     return servers.sshd(program, (keys.config if keys else '') + more, key_types=['ed25519'])
 
 
-def test_second_login_is_early(nacre_ssh, servers, sshd, memory):
+def test_every_login_is_early(nacre_ssh, servers, sshd, memory):
     server = start(servers, sshd)
-    learn(nacre_ssh, server, memory)
     for _ in range(3):
         result = login(nacre_ssh, server, memory, 'cat; echo complaint >&2; exit 7', input=b'x' * 300000)
         assert EARLY in result.log and 'complaint\n' in result.log
@@ -135,21 +134,38 @@ def test_forced_command(nacre_ssh, servers, sshd, memory, own_keys, user_keys):
     assert (result.returncode, result.stdout) == (0, b'forced: ls\n')
 
 
-def test_withdrawn_key(nacre_ssh, servers, sshd, memory, own_keys, user_keys, workspace, tmp_path):
-    """Nothing runs, and the person reads what anybody reads whose key is not known."""
+def refused(result, path):
+    """Nothing ran, on one connection, and the person reads what anybody reads whose key is not known."""
+    assert result.returncode == 255, result.log
+    assert EARLY in result.log and NOT_TAKEN in result.log and AGAIN not in result.log
+    assert result.log.count('Connection established') == 1
+    assert 'Permission denied (publickey' in result.log
+    assert result.log.count('Authentications that can continue') == 1
+    assert not os.path.exists(path)
+
+
+def test_unknown_key(nacre_ssh, servers, sshd, memory, own_keys, user_keys, workspace):
+    own_keys(public_line(user_keys['ecdsa-256']))
+    server = start(servers, sshd, keys=own_keys)
+    command = f'echo run >> {workspace}/ran'
+    refused(login(nacre_ssh, server, memory, command), f'{workspace}/ran')
+    # Once is enough: the server is not troubled again until it has taken the key.
+    for _ in range(2):
+        result = login(nacre_ssh, server, memory, command)
+        assert result.returncode == 255 and EARLY not in result.log
+    own_keys(public_line(user_keys['ed25519']))
+    assert [EARLY in login(nacre_ssh, server, memory, command).log for _ in range(2)] == [False, True]
+    with open(f'{workspace}/ran') as file:
+        assert file.read() == 'run\n' * 2
+
+
+def test_withdrawn_key(nacre_ssh, servers, sshd, memory, own_keys, user_keys, workspace):
     server = start(servers, sshd, keys=own_keys)
     learn(nacre_ssh, server, memory)
     own_keys(public_line(user_keys['ecdsa-256']))
     command = f'echo run >> {workspace}/ran'
-    result = login(nacre_ssh, server, memory, command)
-    assert result.returncode == 255 and EARLY in result.log and AGAIN in result.log
-    assert 'Permission denied (publickey' in result.log
-    assert result.log.count('Authentications that can continue') <= 1
-    assert not os.path.exists(f'{workspace}/ran')
-    # It is forgotten: the next try asks no more of the server than a stranger does.
-    result = login(nacre_ssh, server, memory, command)
-    assert result.returncode == 255 and EARLY not in result.log
-    # Back again, and known again after one login.
+    refused(login(nacre_ssh, server, memory, command), f'{workspace}/ran')
+    assert EARLY not in login(nacre_ssh, server, memory, command).log
     own_keys(public_line(user_keys['ed25519']))
     assert [EARLY in login(nacre_ssh, server, memory, command).log for _ in range(2)] == [False, True]
     with open(f'{workspace}/ran') as file:
@@ -162,15 +178,8 @@ def test_another_key_helps_out(nacre_ssh, servers, sshd, memory, own_keys, user_
     own_keys(public_line(user_keys['ecdsa-256']))
     result = login(nacre_ssh, server, memory, f'echo run >> {workspace}/ran; cat {workspace}/ran',
                    options=['-i', user_keys['ecdsa-256']])
-    assert AGAIN in result.log and (result.returncode, result.stdout) == (0, b'run\n'), result.log
-
-
-def test_another_identification(nacre_ssh, servers, sshd, memory):
-    first, second = start(servers, sshd), start(servers, sshd, 'VersionAddendum other')
-    learn(nacre_ssh, first, memory)
-    assert EARLY in login(nacre_ssh, first, memory).log
-    learn(nacre_ssh, second, memory)
-    assert EARLY in login(nacre_ssh, second, memory).log
+    assert EARLY in result.log and NOT_TAKEN in result.log
+    assert (result.returncode, result.stdout) == (0, b'run\n'), result.log
 
 
 def test_a_login_without_a_session_forgets_nothing(nacre_ssh, servers, sshd, memory):
@@ -186,14 +195,6 @@ def test_a_login_without_a_session_forgets_nothing(nacre_ssh, servers, sshd, mem
         time.sleep(0.3)
         child.terminate()
     assert EARLY in login(nacre_ssh, server, memory).log
-
-
-def test_another_host_key(nacre_ssh, servers, sshd, memory, tmp_path):
-    """Trusted as well, but not the server of last time."""
-    first = start(servers, sshd)
-    second = servers.sshd(sshd, key_types=['ecdsa-256'])
-    learn(nacre_ssh, first, memory)
-    learn(nacre_ssh, second, memory)
 
 
 def test_unknown_host_key(nacre_ssh, servers, sshd, memory, tmp_path):
@@ -225,7 +226,7 @@ def test_second_method_asked_for(nacre_ssh, servers, sshd, memory, own_keys):
     server.stop()
     second = start(servers, sshd, own_keys.config + 'AuthenticationMethods publickey,password\n')
     result = login(nacre_ssh, second, memory)
-    assert result.returncode == 255 and EARLY in result.log and AGAIN in result.log
+    assert result.returncode == 255 and EARLY in result.log and NOT_TAKEN in result.log
     assert 'Permission denied (password' in result.log
 
 
@@ -257,7 +258,7 @@ def test_scp(servers, sshd, memory, user_keys, nacre_ssh, workspace, account, tm
         assert (tmp_path / 'back').read_bytes() == content
         (tmp_path / 'back').unlink()
         os.unlink(f'{workspace}/copy')
-    assert seen == [False, True, True]
+    assert seen == [True, True, True]
 
 
 # Hostile and odd servers -----------------------------------------------------------------------------
@@ -270,7 +271,7 @@ class OddServer:
         self.paramiko = pytest.importorskip('paramiko')
         self.key = self.paramiko.Ed25519Key(filename=key)
         self.first_channel, self.commands, self.logins = 0, [], 0
-        self.hang_up = False
+        self.hang_up, self.takes_keys, self.identification = False, True, 'SSH-2.0-OpenSSH_9.9'
         self.port, self.user = port, 'someone'
         self.socket = socket.create_server(('127.0.0.1', port))
         self.thread = threading.Thread(target=self.serve, daemon=True)
@@ -283,7 +284,7 @@ class OddServer:
             except OSError:
                 return
             transport = self.paramiko.Transport(client)
-            transport.local_version = 'SSH-2.0-OpenSSH_9.9'
+            transport.local_version = self.identification
             transport._channel_counter = self.first_channel
             transport.add_server_key(self.key)
             transport.start_server(server=self.interface(transport, client), event=threading.Event())
@@ -297,7 +298,7 @@ class OddServer:
 
             def check_auth_publickey(self, username, key):
                 server.logins += 1
-                return paramiko.AUTH_SUCCESSFUL
+                return paramiko.AUTH_SUCCESSFUL if server.takes_keys else paramiko.AUTH_FAILED
 
             def check_channel_request(self, kind, number):
                 if server.hang_up:
@@ -353,3 +354,19 @@ def test_hanging_up_proves_nothing(nacre_ssh, odd_server, memory):
     odd_server.hang_up = False
     result = login(nacre_ssh, odd_server, memory)
     assert result.returncode == 0 and EARLY not in result.log
+
+
+def test_not_to_a_stranger_that_may_hang_up(nacre_ssh, odd_server, memory):
+    odd_server.identification = 'SSH-2.0-Odd_1'
+    for _ in range(2):
+        result = login(nacre_ssh, odd_server, memory)
+        assert (result.returncode, result.stdout) == (0, b'in\n') and EARLY not in result.log
+
+
+def test_a_stranger_that_hangs_up(nacre_ssh, odd_server, memory):
+    """It says that it is OpenSSH and ends the connection as RFC 4252 section 6 asks for."""
+    odd_server.takes_keys = False
+    result = login(nacre_ssh, odd_server, memory, 'once')
+    assert result.returncode == 255 and odd_server.commands == []
+    assert EARLY in result.log and 'Permission denied (publickey)' in result.log
+    assert EARLY not in login(nacre_ssh, odd_server, memory, 'once').log

@@ -170,6 +170,9 @@ take_event(struct pair *pair, struct pair_side *side, const struct nacre_event *
 		side->opened++;
 		nacre_channel_accept(side->session, event->channel);
 		break;
+	case NACRE_EVENT_CHANNEL_REFUSED:
+		side->refused++;
+		break;
 	case NACRE_EVENT_CHANNEL_OPENED:
 		side->opened++;
 		break;

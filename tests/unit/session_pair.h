@@ -10,7 +10,8 @@
 
 struct pair_side {
 	struct nacre_session *session;
-	unsigned keys_exchanged, authenticated, disconnected, host_keys, signs, pongs, opened;
+	unsigned keys_exchanged, authenticated, disconnected, host_keys, signs, pongs, opened,
+	    refused;
 	bool ended_by_peer;
 	int error;
 	uint32_t channel; /* newest */

@@ -124,6 +124,7 @@ await_question(struct pair *pair)
 		assert_int_equal(event.kind, NACRE_EVENT_LOG);
 }
 
+/* The server goes on, and so can the client. */
 static void
 test_refused_login(void **state)
 {
@@ -133,10 +134,42 @@ test_refused_login(void **state)
 	pair_make(&pair);
 	send_early(&pair, 0);
 	await_question(&pair);
+	assert_true(nacre_session_peer_extension(pair.client.session, "early-session@nacre", NULL));
 	assert_int_equal(nacre_auth_reject(pair.server.session, "publickey", false), 0);
 	pair_run(&pair);
 	assert_int_equal(pair.server.opened + pair.server.requests, 0);
 	assert_int_equal(pair.client.authenticated + pair.client.opened, 0);
+	assert_int_equal(pair.client.refused, 1);
+	assert_int_equal(pair.server.disconnected + pair.client.disconnected, 0);
+	assert_int_equal(nacre_session_channel_count(pair.client.session), 0);
+	assert_int_equal(nacre_auth_publickey(pair.client.session, "ssh-ed25519",
+			     nacre_buffer_span(&pair.user_blob), NULL),
+	    0);
+	pair_run(&pair);
+	assert_int_equal(pair.client.authenticated, 1);
+	assert_int_equal(nacre_channel_open_session(pair.client.session, &pair.client.channel), 0);
+	pair_run(&pair);
+	assert_int_equal(pair.server.opened, 1);
+	assert_int_equal(pair.client.opened, 1);
+	pair_free(&pair);
+}
+
+/* Not for ever: a flight's worth. */
+static void
+test_premature_messages_are_bounded(void **state)
+{
+	struct pair pair;
+
+	(void)state;
+	pair_make(&pair);
+	send_early(&pair, 0);
+	for (int i = 0; i < 130; i++)
+		assert_int_equal(
+		    nacre_channel_request_env(pair.client.session, pair.client.channel, "A", "b"),
+		    0);
+	await_question(&pair);
+	assert_int_equal(nacre_auth_reject(pair.server.session, "publickey", false), 0);
+	pair_run(&pair);
 	assert_int_equal(pair.server.error, NACRE_ERROR_PROTOCOL);
 	assert_non_null(strstr(pair.server.text, "before authentication"));
 	assert_int_equal(pair.client.disconnected, 1);
@@ -315,6 +348,7 @@ main(void)
 	    cmocka_unit_test(test_success),
 	    cmocka_unit_test(test_bytes_one_at_a_time),
 	    cmocka_unit_test(test_refused_login),
+	    cmocka_unit_test(test_premature_messages_are_bounded),
 	    cmocka_unit_test(test_moved_with_unread_input),
 	    cmocka_unit_test(test_another_number),
 	    cmocka_unit_test(test_unimplemented),
