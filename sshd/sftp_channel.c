@@ -109,6 +109,7 @@ sftp_start(struct channel *channel, const char *command)
 	options.log = nacre_log_va;
 	options.log_level = nacre_log_level_get();
 	int error = nacre_sftp_thread_start(&options, &channel->sftp);
+	free(options.start_directory);
 	free(text);
 	if (error != 0)
 		return false;

@@ -47,6 +47,7 @@ main(int argc, char **argv)
 	options.log = nacre_log_va;
 	signal(SIGPIPE, SIG_IGN);
 	result = nacre_sftp_server_run(STDIN_FILENO, STDOUT_FILENO, &options);
+	free(options.start_directory);
 	free(user);
 	free(directory);
 	free(peer);

@@ -63,8 +63,13 @@ expand_directory(struct parse *parse, const char *text)
 		text++;
 	}
 	nacre_put_byte(&expanded, 0);
-	parse->options->start_directory = expanded.failed ? NULL : (const char *)expanded.data;
-	return expanded.failed ? NACRE_ERROR_MEMORY : 0;
+	if (expanded.failed) {
+		nacre_buffer_free(&expanded);
+		return NACRE_ERROR_MEMORY;
+	}
+	free(parse->options->start_directory);
+	parse->options->start_directory = (char *)expanded.data;
+	return 0;
 }
 
 static int
@@ -151,7 +156,10 @@ nacre_sftp_server_arguments(int argc, char **argv, const char *user, const char 
 	optind = 0; /* the program may have parsed a command line of its own */
 	opterr = 0;
 	while ((option = getopt(argc, argv, "d:f:l:P:p:Q:u:ehR")) != -1)
-		if ((result = apply_option(&parse, option, optarg)) != 0)
+		if ((result = apply_option(&parse, option, optarg)) != 0) {
+			free(options->start_directory);
+			options->start_directory = NULL;
 			return result;
+		}
 	return 0;
 }

@@ -20,14 +20,14 @@ extern "C" {
 struct nacre_sftp_server;
 
 struct nacre_sftp_server_options {
-	bool read_only;              /* -R */
-	const char *start_directory; /* -d, tokens already expanded; NULL: stay where we are */
-	int umask;           /* -u, octal value; negative: leave it as it is. Process-wide! */
-	const char *denied;  /* -P: comma-separated request names, or NULL */
-	const char *allowed; /* -p: the same; NULL allows all that are not denied */
-	const char *user;    /* for the log and for ~; NULL: that of the real uid */
-	const char *home;    /* for ~; NULL: from the password database */
-	const char *peer;    /* for the log: address of the client; NULL: "UNKNOWN" */
+	bool read_only;        /* -R */
+	char *start_directory; /* -d, tokens already expanded; NULL: stay where we are */
+	int umask;             /* -u, octal value; negative: leave it as it is. Process-wide! */
+	const char *denied;    /* -P: comma-separated request names, or NULL */
+	const char *allowed;   /* -p: the same; NULL allows all that are not denied */
+	const char *user;      /* for the log and for ~; NULL: that of the real uid */
+	const char *home;      /* for ~; NULL: from the password database */
+	const char *peer;      /* for the log: address of the client; NULL: "UNKNOWN" */
 	/* Where log lines go (nacre_log_va, for one); NULL: nowhere. On the thread's form it is
 	 * called from the thread. Lines above log_level are not produced. */
 	void (*log)(enum nacre_log_level level, const char *format, va_list arguments);
@@ -36,7 +36,7 @@ struct nacre_sftp_server_options {
 
 /* Parses the arguments of a "Subsystem sftp internal-sftp ..." line or of the program sftp-server.
  * "argv[0]" is skipped. "user" and "home" expand the tokens of -d. The strings in *options point
- * into argv or are allocated and live as long as the process. "*facility" is syslog's number and
+ * into argv, but for start_directory, which the caller frees. "*facility" is syslog's number and
  * "*to_stderr" is -e. Returns 0, 1 when help (-h) or a query (-Q) was printed to standard output
  * and the program is to exit, or NACRE_ERROR_ARGUMENT after a message on standard error. */
 int nacre_sftp_server_arguments(int argc, char **argv, const char *user, const char *home,

@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -66,6 +67,56 @@ def openssh_server():
     if IS_ROOT:
         os.makedirs('/run/sshd', mode=0o755, exist_ok=True)
     return openssh('sshd')
+
+
+# Sanitizers --------------------------------------------------------------------------------------
+
+SANITIZED = run(['grep', '-qa', '__asan_init', nacre('ssh')]).returncode == 0
+REPORT = re.compile(r"AddressSanitizer|LeakSanitizer|runtime error:|ERROR: Can't open file")
+# Freed memory is kept from reuse for a while, and every piece of it has margins.
+MEMORY_FACTOR = 4 if SANITIZED else 1
+
+
+def sanitizer_environment(folder):
+    """Each process that a sanitizer complains about leaves a file, whoever looks at its status."""
+    if not SANITIZED:
+        return {}
+    options = f'log_path={folder}/report:log_exe_name=1:print_stacktrace=1:quarantine_size_mb=16'
+    return {name: ':'.join(filter(None, [os.environ.get(name), options]))
+            for name in ('ASAN_OPTIONS', 'UBSAN_OPTIONS')}
+
+
+# Processes of the users of a server write here, too.
+REPORTS = tempfile.mkdtemp(prefix='nacre-reports-')
+os.chmod(REPORTS, 0o1777)
+SANITIZERS = sanitizer_environment(REPORTS)
+os.environ.update(SANITIZERS)
+
+
+def take_reports():
+    """What the sanitizers have reported since the last time."""
+    text = ''
+    for name in sorted(os.listdir(REPORTS)):
+        with open(os.path.join(REPORTS, name), errors='replace') as file:
+            text += f'{name}:\n{file.read()}\n'
+        os.unlink(os.path.join(REPORTS, name))
+    return text
+
+
+@pytest.fixture(scope='session', autouse=True)
+def no_late_reports():
+    """Servers that all tests of a worker share end after the last of them."""
+    yield
+    reports = take_reports()
+    os.rmdir(REPORTS)
+    assert not reports, reports
+
+
+@pytest.fixture(autouse=True)
+def no_reports():
+    yield
+    reports = take_reports()
+    assert not reports, reports
 
 
 # Ports -------------------------------------------------------------------------------------------
@@ -260,6 +311,7 @@ class Server:
             self.process.wait()
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
+        assert not REPORT.search(self.log()), self.log()
 
 
 SSHD_CONFIG = '''ListenAddress 127.0.0.1
@@ -323,8 +375,9 @@ class ServerMaker:
                          '-P', os.path.join(folder, 'pid'), *arguments], port, folder, keys)
 
     def stop(self):
-        for server in self.servers:
-            server.stop()
+        with contextlib.ExitStack() as all_of_them:
+            for server in self.servers:
+                all_of_them.callback(server.stop)
 
 
 @pytest.fixture(scope='session')

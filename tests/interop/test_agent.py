@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from conftest import openssh_server
+from conftest import SANITIZERS, openssh_server
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.abspath(os.environ.get('NACRE_BUILD', os.path.join(ROOT, 'build')))
@@ -35,10 +35,8 @@ class Place:
 
     def __init__(self, home):
         self.home = str(home)
-        self.environment = {'HOME': self.home, 'PATH': os.environ['PATH'], 'LC_ALL': 'C', 'TMPDIR': self.home}
-        for name in ('ASAN_OPTIONS', 'UBSAN_OPTIONS', 'LSAN_OPTIONS'):
-            if name in os.environ:
-                self.environment[name] = os.environ[name]
+        self.environment = {'HOME': self.home, 'PATH': os.environ['PATH'], 'LC_ALL': 'C', 'TMPDIR': self.home,
+                            **SANITIZERS}
         self.agents = []
 
     def path(self, name):

@@ -10,9 +10,10 @@ import time
 
 import pytest
 
+from conftest import SANITIZED, SANITIZERS
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.abspath(os.environ.get('NACRE_BUILD', os.path.join(ROOT, 'build')))
-SANITIZED = 'sanitize' in BUILD
 
 
 def run(command, **options):
@@ -144,8 +145,7 @@ def workplace():
 
 
 def demo(workplace, user):
-    environment = {'PATH': '/usr/local/bin:/usr/bin:/bin', 'TMPDIR': workplace, 'HOME': '/nonexistent',
-                   'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '')}
+    environment = {'PATH': '/usr/local/bin:/usr/bin:/bin', 'TMPDIR': workplace, 'HOME': '/nonexistent', **SANITIZERS}
     process = subprocess.Popen(['bash', f'{ROOT}/tests/demo.sh', BUILD], env=environment, text=True,
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
                                cwd=ROOT, user=user.pw_uid, group=user.pw_gid, extra_groups=[],

@@ -9,6 +9,8 @@ import time
 
 import pytest
 
+from conftest import SANITIZERS
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.abspath(os.environ.get('NACRE_BUILD', os.path.join(ROOT, 'build')))
 OURS = f'{BUILD}/bin/ssh-keygen'
@@ -21,7 +23,7 @@ TYPES = [('ed25519', None), ('ecdsa', '256'), ('ecdsa', '384'), ('ecdsa', '521')
 def run(program, *words, cwd, stdin=''):
     return subprocess.run([program, *words], cwd=cwd, input=stdin, text=True, timeout=60,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-                          env={'PATH': os.environ['PATH'], 'HOME': str(cwd)})
+                          env={'PATH': os.environ['PATH'], 'HOME': str(cwd), **SANITIZERS})
 
 
 def outcome(program, *words, cwd, stdin=''):
@@ -40,7 +42,7 @@ def talk(program, words, answers, cwd):
     process, terminal = pty.fork()
     if process == 0:
         os.chdir(cwd)
-        os.execve(program, [program, *words], {'HOME': str(cwd), 'PATH': os.environ['PATH']})
+        os.execve(program, [program, *words], {'HOME': str(cwd), 'PATH': os.environ['PATH'], **SANITIZERS})
     output, shown, deadline = b'', 0, time.time() + 30
     answers = list(answers)
     while time.time() < deadline:

@@ -13,8 +13,8 @@ import time
 
 import pytest
 
-from conftest import (IS_ROOT, PASSWORD, PATIENCE, PORTS, Client, make_key, nacre, need, openssh,
-                      public_line, run)
+from conftest import (IS_ROOT, PASSWORD, PATIENCE, PORTS, SANITIZED, Client, make_key, nacre, need,
+                      openssh, public_line, run)
 
 SSHD = nacre('sshd')
 
@@ -82,11 +82,6 @@ def children_of(pid):
 def status_of(pid):
     with open(f'/proc/{pid}/status') as file:
         return dict(line.rstrip('\n').split(':\t', 1) for line in file if ':\t' in line)
-
-
-def sanitized():
-    with open(SSHD, 'rb') as file:
-        return b'__asan_init' in file.read()
 
 
 @pytest.fixture(scope='module')
@@ -452,7 +447,7 @@ def network_processes(server):
 
 
 def test_network_process_is_confined(servers):
-    if sanitized():
+    if SANITIZED:
         pytest.skip('the filter would forbid what the sanitizer does')
     server = servers.sshd(SSHD)
     with socket.create_connection(('127.0.0.1', server.port)) as stranger:
@@ -475,7 +470,7 @@ def test_network_process_is_confined(servers):
 
 
 def test_address_space_differs_between_connections(servers):
-    if sanitized():
+    if SANITIZED:
         pytest.skip('the sanitizer lays out the address space')
     server = servers.sshd(SSHD)
 

@@ -4,12 +4,11 @@ import shutil
 
 import pytest
 
-from conftest import BUILD, make_key, nacre, run
+from conftest import BUILD, SANITIZED, make_key, nacre, run
 
 VALGRIND = shutil.which('valgrind')
 SUPPRESSIONS = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'valgrind.supp')
 ERRORS = 99
-SANITIZED = run(['grep', '-qa', '__asan_init', nacre('ssh')]).returncode == 0
 pytestmark = [
     pytest.mark.skipif(VALGRIND is None, reason='valgrind is not installed'),
     pytest.mark.skipif(SANITIZED, reason='a build with sanitizers does not run under valgrind'),
