@@ -3,6 +3,7 @@
  * and the log lines. It believes nothing that the network process says but that a peer said so.
  */
 #include "login.h"
+#include "record.h"
 
 #include <nacre/log.h>
 #include <nacre/process.h>
@@ -258,36 +259,6 @@ try_interactive(struct login *login, struct nacre_reader *fields, struct answer 
 
 /* The outcome ------------------------------------------------------------------------------ */
 
-static const char *const outcomes[] = {
-    [ANSWER_SUCCESS] = "Accepted",
-    [ANSWER_FAILURE] = "Failed",
-    [ANSWER_PUBLICKEY_OK] = "Postponed",
-    [ANSWER_ASK] = "Postponed",
-};
-
-static void
-log_attempt(const struct login *login, const char *method, const struct answer *answer)
-{
-	const struct authentication *authentication = &login->authentication;
-	char user[300];
-	const char *key =
-	    strcmp(method, "publickey") == 0 && nacre_buffer_length(&authentication->key_text) > 0
-		? (const char *)authentication->key_text.data
-		: NULL;
-	bool loud = answer->kind == ANSWER_SUCCESS || strcmp(method, "password") == 0 ||
-		    (answer->kind == ANSWER_FAILURE &&
-			(!authentication->allowed ||
-			    (int)authentication->failures >= login->config->max_auth_tries / 2));
-
-	if (answer->kind == ANSWER_PUBLICKEY_OK || answer->kind == ANSWER_ASK)
-		loud = false;
-	nacre_log(loud ? NACRE_LOG_INFO : NACRE_LOG_VERBOSE,
-	    "%s %s for %s from %.200s port %d ssh2%s%s",
-	    answer->partial ? "Partial" : outcomes[answer->kind], method,
-	    login_user_text(login, user, sizeof user), login->peer.address, login->peer.port,
-	    key != NULL ? ": " : "", key != NULL ? key : "");
-}
-
 static void
 count_failure(struct login *login, const char *method, struct answer *answer)
 {
@@ -306,7 +277,7 @@ count_failure(struct login *login, const char *method, struct answer *answer)
 }
 
 static void
-finish(struct login *login, const char *method, struct answer *answer)
+finish(struct login *login, const char *method, bool usable, struct answer *answer)
 {
 	struct authentication *authentication = &login->authentication;
 
@@ -316,7 +287,7 @@ finish(struct login *login, const char *method, struct answer *answer)
 		answer->kind = ANSWER_FAILURE;
 		answer->partial = true;
 	}
-	log_attempt(login, method, answer);
+	record_attempt(login, method, answer, usable);
 	if (answer->kind == ANSWER_SUCCESS)
 		authentication->method = strdup(method);
 	if (answer->kind == ANSWER_FAILURE && !answer->partial)
@@ -386,7 +357,7 @@ authenticate(struct login *login, struct nacre_reader *request, struct answer *a
 	answer->kind = method != NULL ? method->attempt(login, request, answer) : ANSWER_FAILURE;
 	if (request->failed)
 		return NACRE_ERROR_PROTOCOL;
-	finish(login, method != NULL ? method->name : method_name, answer);
+	finish(login, method != NULL ? method->name : method_name, method != NULL, answer);
 	return 0;
 }
 
@@ -402,7 +373,7 @@ authenticate_respond(struct login *login, struct nacre_reader *request, struct a
 	answer->kind = ANSWER_FAILURE;
 	if (count == 1 && nacre_reader_done(request))
 		answer->kind = check_password_span(login, response);
-	finish(login, "keyboard-interactive", answer);
+	finish(login, "keyboard-interactive", true, answer);
 	return 0;
 }
 

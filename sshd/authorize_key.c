@@ -140,7 +140,8 @@ found_in(struct login *login, struct nacre_span text, const char *path, const st
 		if (good) {
 			*options = found.options;
 			found.options = (struct nacre_key_options){0};
-			nacre_log(NACRE_LOG_DEBUG1, "%s:%u: matching key found", path, found.line);
+			nacre_log(NACRE_LOG_VERBOSE, "Accepted key %s found at %s:%u",
+			    (const char *)login->authentication.key_text.data, path, found.line);
 		}
 		nacre_authorized_key_free(&found);
 	}

@@ -37,6 +37,8 @@ struct login {
 	struct server *server;
 	struct nacre_sshd_config *config; /* with Match applied once the user is known */
 	struct peer peer;
+	uint64_t log_identifier; /* of the connection in the log */
+	uint64_t began;          /* milliseconds of the clock */
 	enum monitor_state state;
 	int control; /* to the listener, or -1 */
 	bool asked;  /* which it was told */
@@ -75,7 +77,7 @@ bool key_is_acceptable(
 /* monitor.c: answers until the connection is over. */
 _Noreturn void monitor_run(struct login *login);
 
-/* "invalid user X" or "X", for log lines. */
+/* record.c: "invalid user X" or "X", for log lines. */
 const char *login_user_text(const struct login *login, char *text, size_t room);
 
 #endif

@@ -4,6 +4,7 @@
  */
 #include "monitor.h"
 #include "login.h"
+#include "record.h"
 
 #include <nacre/config.h>
 #include <nacre/log.h>
@@ -82,29 +83,6 @@ grace_start(struct login *login)
 	grace_victim = login->network_pid;
 	sigaction(SIGALRM, &action, NULL);
 	alarm((unsigned)login->config->login_grace_time);
-}
-
-const char *
-login_user_text(const struct login *login, char *text, size_t room)
-{
-	const struct authentication *authentication = &login->authentication;
-
-	snprintf(text, room, "%s%s", login->account.exists ? "" : "invalid user ",
-	    authentication->user != NULL ? authentication->user : "");
-	return text;
-}
-
-/* " authenticating user X", "", for lines about a connection that ended before login. */
-static const char *
-who(const struct login *login, char *text, size_t room)
-{
-	if (login->authentication.user == NULL)
-		snprintf(text, room, "%s", "");
-	else
-		snprintf(text, room, "%s user %s ",
-		    login->account.exists ? "authenticating" : "invalid",
-		    login->authentication.user);
-	return text;
 }
 
 static int
@@ -250,39 +228,6 @@ handle_log(struct login *login, struct nacre_reader *request)
 	return 0;
 }
 
-/* How the connection ended, in the words that log watchers know. */
-static void
-log_end(const struct login *login, bool by_peer, int error, uint32_t reason, const char *text)
-{
-	const struct peer *peer = &login->peer;
-	char buffer[300];
-	const char *user = who(login, buffer, sizeof buffer);
-
-	if (by_peer && reason != 0) {
-		nacre_log(NACRE_LOG_INFO, "Received disconnect from %s port %d:%u: %s [preauth]",
-		    peer->address, peer->port, reason, text);
-		nacre_log(NACRE_LOG_INFO, "Disconnected from %s%s port %d [preauth]", user,
-		    peer->address, peer->port);
-	} else if (by_peer && login->state == MONITOR_STRANGER && text[0] != '\0') {
-		nacre_log(NACRE_LOG_ERROR, "%s", text);
-		nacre_log(
-		    NACRE_LOG_INFO, "Connection closed by %s port %d", peer->address, peer->port);
-	} else if (by_peer)
-		nacre_log(NACRE_LOG_INFO, "Connection %s by %s%s port %d [preauth]",
-		    error == NACRE_ERROR_SYSTEM ? "reset" : "closed", user, peer->address,
-		    peer->port);
-	else if (strncmp(text, "banner exchange:", 16) == 0)
-		nacre_log(NACRE_LOG_ERROR,
-		    "banner exchange: Connection from %s port %d: invalid format", peer->address,
-		    peer->port);
-	else if (error == NACRE_ERROR_NEGOTIATION)
-		nacre_log(NACRE_LOG_INFO, "Unable to negotiate with %s port %d: %s [preauth]",
-		    peer->address, peer->port, text);
-	else
-		nacre_log(NACRE_LOG_INFO, "Disconnecting %s%s port %d: %s [preauth]", user,
-		    peer->address, peer->port, text);
-}
-
 /* It is through; its time counts as ours, and so as the server's. */
 static void
 end_network(const struct login *login)
@@ -295,19 +240,16 @@ end_network(const struct login *login)
 static int
 handle_end(struct login *login, struct nacre_reader *request)
 {
-	bool by_peer = nacre_get_boolean(request);
-	bool identified = nacre_get_boolean(request);
-	int error = -(int)(nacre_get_u32(request) & 0xff);
-	uint32_t reason = nacre_get_u32(request);
-	struct nacre_span text = nacre_get_string(request);
-	char copy[512];
+	struct ending ending = {.by_peer = nacre_get_boolean(request)};
 
+	ending.identified = nacre_get_boolean(request);
+	ending.error = -(int)(nacre_get_u32(request) & 0xff);
+	ending.reason = nacre_get_u32(request);
+	ending.text = nacre_get_string(request);
 	if (!nacre_reader_done(request))
 		return NACRE_ERROR_PROTOCOL;
-	snprintf(copy, sizeof copy, "%.*s", (int)(text.length < 500 ? text.length : 500),
-	    (const char *)text.data);
-	log_end(login, by_peer, error, reason, copy);
-	report(login, WORKER_ENDED, outcome_of(login, identified));
+	record_ending(login, &ending);
+	report(login, WORKER_ENDED, outcome_of(login, ending.identified));
 	end_network(login);
 	exit(255);
 }
@@ -451,8 +393,7 @@ child_is_gone(struct login *login)
 	int status = 0;
 
 	if (grace_exceeded) {
-		nacre_log(NACRE_LOG_FATAL, "Timeout before authentication for %s port %d",
-		    login->peer.address, login->peer.port);
+		record_timeout(login);
 		report(login, WORKER_ENDED, OUTCOME_GRACE_EXCEEDED);
 		exit(255);
 	}

@@ -17,7 +17,6 @@
 #include <poll.h>
 #include <pwd.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -85,37 +84,17 @@ log_line(struct network *network, enum nacre_log_level level, struct nacre_span 
 		_exit(255);
 }
 
-/* What was wrong with the first line: the line about the connection that log watchers know
- * follows. */
-static void
-log_identification(struct network *network, struct nacre_span problem)
-{
-	char line[400];
-	int length = snprintf(line, sizeof line, "kex_exchange_identification: %.*s",
-	    (int)(problem.length < 300 ? problem.length : 300), (const char *)problem.data);
-
-	log_line(
-	    network, NACRE_LOG_ERROR, (struct nacre_span){(const uint8_t *)line, (size_t)length});
-}
-
 static void
 disconnected(struct network *network, const struct nacre_event *event)
 {
-	static const char closed[] =
-	    "kex_exchange_identification: Connection closed by remote host";
-	struct nacre_span text = event->u.disconnected.text;
 	bool by_peer = event->u.disconnected.by_peer;
 	uint32_t reason = event->u.disconnected.reason;
-	int error = event->u.disconnected.error;
 
 	flush(network);
-	if (!network->identified && !by_peer)
-		log_identification(network, text);
-	if (!network->identified)
-		text = nacre_span_of(by_peer ? closed : "banner exchange: invalid format");
-	else if (by_peer && reason == NACRE_DISCONNECT_CONNECTION_LOST)
-		reason = 0; /* it closed the connection without a word */
-	end(network, by_peer, error, by_peer && !network->identified ? 0 : reason, text);
+	/* It closed the connection without a word. */
+	if (by_peer && (!network->identified || reason == NACRE_DISCONNECT_CONNECTION_LOST))
+		reason = 0;
+	end(network, by_peer, event->u.disconnected.error, reason, event->u.disconnected.text);
 }
 
 static void

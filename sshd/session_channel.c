@@ -126,7 +126,7 @@ request_subsystem(struct channel *channel, const struct nacre_event *event)
 		    (int)(name.length < 100 ? name.length : 100), (const char *)name.data, user);
 		return false;
 	}
-	nacre_log(NACRE_LOG_INFO, "subsystem request for %.*s by user %s", (int)name.length,
+	nacre_log(NACRE_LOG_DEBUG1, "subsystem request for %.*s by user %s", (int)name.length,
 	    (const char *)name.data, user);
 	char *text = nacre_span_to_string(name);
 	bool good = text != NULL && program_start(channel, command, text);

@@ -107,7 +107,6 @@ sftp_start(struct channel *channel, const char *command)
 	options.home = login->account.home;
 	options.peer = login->peer.address;
 	options.log = nacre_log_va;
-	options.log_level = nacre_log_level_get();
 	int error = nacre_sftp_thread_start(&options, &channel->sftp);
 	free(options.start_directory);
 	free(text);

@@ -1,6 +1,7 @@
 /* The session process: its loop, the events of the connection, keepalives and the end. */
 #include "user_session.h"
 #include "monitor.h"
+#include "record.h"
 
 #include <nacre/log.h>
 #include <nacre/process.h>
@@ -73,10 +74,7 @@ leave(struct user_session *user, int status)
 static _Noreturn void
 lost(struct user_session *user, const char *how)
 {
-	const struct login *login = user->login;
-
-	nacre_log(NACRE_LOG_INFO, "Connection %s by user %s %s port %d", how, login->account.name,
-	    login->peer.address, login->peer.port);
+	record_logout(user->login, how, (struct nacre_span){NULL, 0}, user->sent, user->received);
 	leave(user, 255);
 }
 
@@ -85,18 +83,19 @@ disconnected(struct user_session *user, const struct nacre_event *event)
 {
 	const struct login *login = user->login;
 	const struct nacre_span text = event->u.disconnected.text;
+	bool by_peer = event->u.disconnected.by_peer;
 	uint32_t reason = event->u.disconnected.reason;
 
 	user_flush(user);
-	if (event->u.disconnected.by_peer && reason == NACRE_DISCONNECT_CONNECTION_LOST)
+	if (by_peer && reason == NACRE_DISCONNECT_CONNECTION_LOST)
 		lost(user, "closed");
-	nacre_log(NACRE_LOG_INFO, "%s %s port %d:%u: %.*s",
-	    event->u.disconnected.by_peer ? "Received disconnect from" : "Disconnecting",
-	    login->peer.address, login->peer.port, reason,
-	    (int)(text.length < 500 ? text.length : 500), (const char *)text.data);
-	nacre_log(NACRE_LOG_INFO, "Disconnected from user %s %s port %d", login->account.name,
-	    login->peer.address, login->peer.port);
-	leave(user, event->u.disconnected.by_peer ? 0 : 255);
+	if (by_peer)
+		nacre_log(NACRE_LOG_INFO, "Received disconnect from %s port %d:%u: %.*s",
+		    login->peer.address, login->peer.port, reason,
+		    (int)(text.length < 500 ? text.length : 500), (const char *)text.data);
+	record_logout(
+	    login, by_peer ? "disconnected" : "protocol error", text, user->sent, user->received);
+	leave(user, by_peer ? 0 : 255);
 }
 
 void
@@ -126,6 +125,7 @@ user_flush(struct user_session *user)
 			return;
 		if (count <= 0)
 			lost(user, "reset");
+		user->sent += (uint64_t)count;
 		nacre_session_sent(user->session, (size_t)count);
 	}
 }
@@ -144,6 +144,7 @@ receive(struct user_session *user)
 		return;
 	if (count < 0)
 		lost(user, "reset");
+	user->received += (uint64_t)count;
 	user->last_heard = nacre_clock_ms();
 	user->unanswered = 0;
 	nacre_session_received(user->session, (size_t)count, user->last_heard);
@@ -180,7 +181,7 @@ signals_ready(struct user_session *user, struct endpoint *endpoint, unsigned wha
 		return;
 	if (info.ssi_signo != SIGCHLD) {
 		nacre_log(NACRE_LOG_INFO, "Exiting on signal %u", info.ssi_signo);
-		leave(user, 255);
+		lost(user, "terminated");
 	}
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		struct channel *channel = channel_by_child(user, pid);
@@ -355,7 +356,7 @@ check_alive(struct user_session *user)
 	    user->unanswered >= user->config->client_alive_count_max) {
 		nacre_log(NACRE_LOG_INFO, "Timeout, client not responding from user %s %s port %d",
 		    login->account.name, login->peer.address, login->peer.port);
-		leave(user, 255);
+		lost(user, "timeout");
 	}
 	user->unanswered++;
 	nacre_global_request(

@@ -72,8 +72,9 @@ struct user_session {
 	int session_count;
 	bool permit_pty, permit_agent, permit_forwarding;
 	char agent_directory[64], agent_path[96];
-	uint64_t last_heard; /* milliseconds */
-	int unanswered;      /* keepalives */
+	uint64_t sent, received; /* bytes on the connection since login */
+	uint64_t last_heard;     /* milliseconds */
+	int unanswered;          /* keepalives */
 	bool input_blocked;
 	bool released; /* memory, since something last happened */
 };

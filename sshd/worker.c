@@ -4,6 +4,7 @@
  */
 #include "login.h"
 #include "monitor.h"
+#include "record.h"
 #include "server.h"
 
 #include "listener.h"
@@ -82,9 +83,7 @@ serve(struct login *login)
 	if (login->output != login->input)
 		tune_socket(login->output, login->server->config);
 	peer_of(login->input, &login->peer);
-	nacre_log(NACRE_LOG_VERBOSE, "Connection from %s port %d on %s port %d",
-	    login->peer.address, login->peer.port, login->peer.local_address,
-	    login->peer.local_port);
+	record_connection(login);
 	monitor_run(login);
 }
 

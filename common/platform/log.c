@@ -1,6 +1,8 @@
 /* The log of a program: standard error, a file or syslog; hostile bytes are made visible. */
 #include <nacre/log.h>
 
+#include <nacre/pattern.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -10,31 +12,41 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#define LINE_BYTES 4096
+#define LINE_BYTES     4096
+#define POSITION_BYTES 200
 
 static struct {
 	const char *program;
 	enum nacre_log_output output;
+	enum nacre_log_format format;
 	enum nacre_log_level level;
 	int facility;
 	int fd;
-} log_state = {"nacre", NACRE_LOG_STDERR, NACRE_LOG_INFO, LOG_AUTH, STDERR_FILENO};
+	char *const *verbose;
+	size_t verbose_count;
+	struct nacre_buffer context;
+} log_state = {.program = "nacre",
+    .output = NACRE_LOG_STDERR,
+    .level = NACRE_LOG_INFO,
+    .facility = LOG_AUTH,
+    .fd = STDERR_FILENO};
 
 static const struct {
 	const char *name;
 	enum nacre_log_level level;
 	int priority;
-	const char *prefix;
+	const char *word; /* in JSON */
+	const char *syslog_prefix, *prefix;
 } levels[] = {
-    {"QUIET", NACRE_LOG_QUIET, LOG_CRIT, ""},
-    {"FATAL", NACRE_LOG_FATAL, LOG_CRIT, ""},
-    {"ERROR", NACRE_LOG_ERROR, LOG_ERR, ""},
-    {"INFO", NACRE_LOG_INFO, LOG_INFO, ""},
-    {"VERBOSE", NACRE_LOG_VERBOSE, LOG_INFO, ""},
-    {"DEBUG", NACRE_LOG_DEBUG1, LOG_DEBUG, "debug1: "},
-    {"DEBUG1", NACRE_LOG_DEBUG1, LOG_DEBUG, "debug1: "},
-    {"DEBUG2", NACRE_LOG_DEBUG2, LOG_DEBUG, "debug2: "},
-    {"DEBUG3", NACRE_LOG_DEBUG3, LOG_DEBUG, "debug3: "},
+    {"QUIET", NACRE_LOG_QUIET, LOG_CRIT, "fatal", "", ""},
+    {"FATAL", NACRE_LOG_FATAL, LOG_CRIT, "fatal", "fatal: ", ""},
+    {"ERROR", NACRE_LOG_ERROR, LOG_ERR, "error", "error: ", ""},
+    {"INFO", NACRE_LOG_INFO, LOG_INFO, "info", "", ""},
+    {"VERBOSE", NACRE_LOG_VERBOSE, LOG_INFO, "verbose", "", ""},
+    {"DEBUG", NACRE_LOG_DEBUG1, LOG_DEBUG, "debug1", "debug1: ", "debug1: "},
+    {"DEBUG1", NACRE_LOG_DEBUG1, LOG_DEBUG, "debug1", "debug1: ", "debug1: "},
+    {"DEBUG2", NACRE_LOG_DEBUG2, LOG_DEBUG, "debug2", "debug2: ", "debug2: "},
+    {"DEBUG3", NACRE_LOG_DEBUG3, LOG_DEBUG, "debug3", "debug3: ", "debug3: "},
 };
 
 static const struct {
@@ -115,8 +127,9 @@ nacre_log_open(const char *program, enum nacre_log_output output, const char *pa
 	log_state.output = output;
 	log_state.facility = facility;
 	log_state.fd = fd;
+	/* At once: a process may lose sight of the file system later. */
 	if (output == NACRE_LOG_SYSLOG)
-		openlog(program, LOG_PID, facility);
+		openlog(program, LOG_PID | LOG_NDELAY, facility);
 	return 0;
 }
 
@@ -132,7 +145,29 @@ nacre_log_level_get(void)
 	return log_state.level;
 }
 
-/* Copies "text", control characters but tab as \ooo. */
+void
+nacre_log_verbose_set(char *const *patterns, size_t count)
+{
+	log_state.verbose = patterns;
+	log_state.verbose_count = count;
+}
+
+void
+nacre_log_format_set(enum nacre_log_format format)
+{
+	log_state.format = format;
+}
+
+void
+nacre_log_context_set(const struct nacre_log_field *fields, size_t count)
+{
+	bool truncated = false;
+
+	nacre_buffer_clear(&log_state.context);
+	nacre_log_put_fields(&log_state.context, fields, count, &truncated);
+}
+
+/* Copies "text", all but printable ASCII and tab as \ooo. */
 static void
 text_escape(const char *text, char *out, size_t room)
 {
@@ -141,7 +176,7 @@ text_escape(const char *text, char *out, size_t room)
 	for (; *text != '\0' && room - length > 4; text++) {
 		unsigned char byte = (unsigned char)*text;
 
-		if ((byte < 0x20 && byte != '\t') || byte == 0x7f)
+		if ((byte < 0x20 && byte != '\t') || byte >= 0x7f)
 			length += (size_t)snprintf(out + length, room - length, "\\%03o", byte);
 		else
 			out[length++] = (char)byte;
@@ -150,15 +185,8 @@ text_escape(const char *text, char *out, size_t room)
 }
 
 static void
-line_write(const char *prefix, const char *text)
+write_all(const char *from, size_t left)
 {
-	char line[LINE_BYTES + 64];
-	/* A terminal in raw mode needs the carriage return; a file does not want it. */
-	const char *end = log_state.output == NACRE_LOG_FILE ? "\n" : "\r\n";
-	int length = snprintf(line, sizeof line, "%s%s%s", prefix, text, end);
-	size_t left = length < (int)sizeof line ? (size_t)length : sizeof line - 1;
-	const char *from = line;
-
 	while (left > 0) {
 		ssize_t wrote = write(log_state.fd, from, left);
 
@@ -171,31 +199,131 @@ line_write(const char *prefix, const char *text)
 	}
 }
 
-void
-nacre_log_va(enum nacre_log_level level, const char *format, va_list arguments)
+/* In one piece, so that lines of several processes do not mix. */
+static void
+line_write(const char *prefix, const char *text, const char *end)
 {
-	char text[LINE_BYTES], escaped[LINE_BYTES];
+	char line[NACRE_LOG_OBJECT_MOST + 64];
+	int length = snprintf(line, sizeof line, "%s%s%s", prefix, text, end);
+
+	write_all(line, length < (int)sizeof line ? (size_t)length : sizeof line - 1);
+}
+
+static void
+text_write(size_t row, const char *position, const char *message)
+{
+	char escaped[LINE_BYTES];
+	char prefix[POSITION_BYTES + 16];
+	bool to_syslog = log_state.output == NACRE_LOG_SYSLOG;
+
+	text_escape(message, escaped, sizeof escaped);
+	snprintf(prefix, sizeof prefix, "%s%s%s",
+	    to_syslog ? levels[row].syslog_prefix : levels[row].prefix, position,
+	    position[0] != '\0' ? ": " : "");
+	if (to_syslog)
+		syslog(levels[row].priority, "%s%s", prefix, escaped);
+	else /* A terminal in raw mode needs the carriage return; a file does not want it. */
+		line_write(prefix, escaped, log_state.output == NACRE_LOG_FILE ? "\n" : "\r\n");
+}
+
+static void
+json_write(size_t row, const struct nacre_log_object *object)
+{
+	struct nacre_buffer json = {0};
+
+	nacre_log_put_object(&json, object);
+	nacre_put_byte(&json, 0);
+	const char *line = json.failed ? "" : (const char *)json.data + json.start;
+	if (log_state.output == NACRE_LOG_SYSLOG)
+		syslog(levels[row].priority, "%s", line);
+	else
+		line_write("", line, "\n");
+	nacre_buffer_free(&json);
+}
+
+/* LogVerbose: whether lines from this place are written at any level. Then *position names it. */
+static bool
+position_wanted(const char *file, const char *function, int line, char *position)
+{
+	if (log_state.verbose_count == 0 || file == NULL)
+		return false;
+	const char *slash = strrchr(file, '/');
+	int length = snprintf(position, POSITION_BYTES, "%s:%s():%d",
+	    slash != NULL ? slash + 1 : file, function, line);
+	struct nacre_span place = {(const uint8_t *)position, (size_t)length};
+	for (size_t i = 0; i < log_state.verbose_count && length < POSITION_BYTES; i++)
+		if (nacre_pattern_list(place, nacre_span_of(log_state.verbose[i]), false) ==
+		    NACRE_MATCH_FOUND)
+			return true;
+	position[0] = '\0';
+	return false;
+}
+
+static void
+message_write(enum nacre_log_level level, const char *position, struct nacre_log_object *object,
+    const char *format, va_list arguments)
+{
+	char text[LINE_BYTES];
 	size_t row = level_row(level);
 	int saved_errno = errno;
 
-	if (level > log_state.level || level == NACRE_LOG_QUIET)
-		return;
 	vsnprintf(text, sizeof text, format, arguments);
-	text_escape(text, escaped, sizeof escaped);
-	if (log_state.output == NACRE_LOG_SYSLOG)
-		syslog(levels[row].priority, "%s%s", levels[row].prefix, escaped);
-	else
-		line_write(levels[row].prefix, escaped);
+	if (log_state.format == NACRE_LOG_TEXT) {
+		text_write(row, position, text);
+	} else {
+		object->program = log_state.program;
+		object->level = levels[row].word;
+		object->context = nacre_buffer_span(&log_state.context);
+		object->message = nacre_span_of(text);
+		json_write(row, object);
+	}
 	errno = saved_errno;
 }
 
-void
-nacre_log(enum nacre_log_level level, const char *format, ...)
+static bool
+level_written(enum nacre_log_level level)
 {
+	return level <= log_state.level && level != NACRE_LOG_QUIET;
+}
+
+void
+nacre_log_va(enum nacre_log_level level, const char *format, va_list arguments)
+{
+	message_write(level, "", &(struct nacre_log_object){.event = "log"}, format, arguments);
+}
+
+void
+nacre_log_at(enum nacre_log_level level, const char *file, const char *function, int line,
+    const char *format, ...)
+{
+	char position[POSITION_BYTES] = "";
+	bool forced = position_wanted(file, function, line, position);
+	const struct nacre_log_field field = nacre_field_text("source", position);
 	va_list arguments;
 
+	if (!forced && !level_written(level))
+		return;
 	va_start(arguments, format);
-	nacre_log_va(level, format, arguments);
+	message_write(level, position,
+	    &(struct nacre_log_object){.event = "log", .fields = &field, .field_count = forced},
+	    format, arguments);
+	va_end(arguments);
+}
+
+void
+nacre_log_event(enum nacre_log_level level, const char *event, const struct nacre_log_field *fields,
+    size_t count, const char *format, ...)
+{
+	struct nacre_log_object object = {.event = event, .fields = fields, .field_count = count};
+	va_list arguments;
+
+	/* Whoever wants objects wants all that happened. */
+	if (log_state.format == NACRE_LOG_JSON && level > NACRE_LOG_INFO)
+		level = NACRE_LOG_INFO;
+	if (!level_written(level))
+		return;
+	va_start(arguments, format);
+	message_write(level, "", &object, format, arguments);
 	va_end(arguments);
 }
 
@@ -205,7 +333,8 @@ nacre_fatal(const char *format, ...)
 	va_list arguments;
 
 	va_start(arguments, format);
-	nacre_log_va(NACRE_LOG_FATAL, format, arguments);
+	if (level_written(NACRE_LOG_FATAL))
+		nacre_log_va(NACRE_LOG_FATAL, format, arguments);
 	va_end(arguments);
 	exit(255);
 }

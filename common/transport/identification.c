@@ -53,6 +53,13 @@ identification_send(struct transport *transport)
 static int
 identification_refuse(struct transport *transport, struct nacre_span line)
 {
+	/* The words that watchers of a server's log know. */
+	if (transport->role == NACRE_SERVER)
+		return transport_fail(transport, NACRE_ERROR_PROTOCOL,
+		    NACRE_DISCONNECT_VERSION_NOT_SUPPORTED,
+		    text_is_printable(line) ? "client sent invalid protocol identifier \"%.*s\""
+					    : "banner line contains invalid characters",
+		    (int)(line.length < 100 ? line.length : 100), (const char *)line.data);
 	return transport_fail(transport, NACRE_ERROR_PROTOCOL,
 	    NACRE_DISCONNECT_VERSION_NOT_SUPPORTED,
 	    "Bad remote protocol version identification: '%.*s'",
@@ -73,7 +80,7 @@ behind(struct nacre_span line, const char *version)
 static int
 identification_accept(struct transport *transport, struct nacre_span line)
 {
-	struct nacre_span software = behind(line, "SSH-2.0-");
+	struct nacre_span software = behind(line, "SSH-2.0-"), version_number;
 	const char *version = "2.0";
 
 	if (line.length + 2 > IDENTIFICATION_MAX)
@@ -89,10 +96,12 @@ identification_accept(struct transport *transport, struct nacre_span line)
 		software = behind(line, "SSH-1.99-");
 		version = "1.99";
 	}
-	if (software.data == NULL && behind(line, "SSH-1.").data != NULL)
-		return transport_fail(transport, NACRE_ERROR_PROTOCOL,
+	if (software.data == NULL && (version_number = behind(line, prefix)).length > 2 &&
+	    version_number.data[0] >= '1' && version_number.data[0] <= '9' &&
+	    version_number.data[0] != '2' && version_number.data[1] == '.')
+		return transport_fail(transport, NACRE_ERROR_UNSUPPORTED,
 		    NACRE_DISCONNECT_VERSION_NOT_SUPPORTED,
-		    "Protocol major versions differ: 2 vs. 1");
+		    "Protocol major versions differ: 2 vs. %c", version_number.data[0]);
 	if (software.data == NULL)
 		return identification_refuse(transport, line);
 	if ((transport->peer_identification = nacre_span_to_string(line)) == NULL)

@@ -216,7 +216,7 @@ length_wrong(struct transport *transport, uint32_t length)
 
 	if (side_is_classic(side) && cipher_is_chained(side))
 		return discard_begin(transport);
-	return transport_fail(transport, NACRE_ERROR_PROTOCOL, NACRE_DISCONNECT_PROTOCOL_ERROR,
+	return transport_fail(transport, NACRE_ERROR_INTEGRITY, NACRE_DISCONNECT_PROTOCOL_ERROR,
 	    "Bad packet length %u.", length);
 }
 

@@ -179,8 +179,10 @@ check_user(struct userauth *userauth, struct nacre_span user, struct nacre_span 
 	if (!nacre_span_equals(user, userauth->user))
 		return transport_fail(userauth->transport, NACRE_ERROR_PROTOCOL,
 		    NACRE_DISCONNECT_PROTOCOL_ERROR,
-		    "Change of username or service not allowed: (%.64s) -> (%.*s)", userauth->user,
-		    (int)(user.length < 64 ? user.length : 64), (const char *)user.data);
+		    "Change of username or service not allowed: "
+		    "(%.64s," SERVICE_CONNECTION ") -> (%.*s," SERVICE_CONNECTION ")",
+		    userauth->user, (int)(user.length < 64 ? user.length : 64),
+		    (const char *)user.data);
 	return 0;
 }
 

@@ -59,6 +59,7 @@ struct userauth {
 	struct transport *transport;
 	bool server;
 	bool service; /* asked for (client) or given (server) */
+	unsigned service_requests; /* that were answered */
 	bool done;
 	bool announce; /* AUTHENTICATED is owed to the program */
 	char *user;

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SERVICE_REQUESTS_MOST 64
+
 int
 userauth_new(struct transport *transport, struct userauth **userauth)
 {
@@ -72,8 +74,11 @@ userauth_service_request(struct userauth *userauth, struct nacre_span service)
 		return transport_fail(userauth->transport, NACRE_ERROR_REFUSED,
 		    NACRE_DISCONNECT_SERVICE_NOT_AVAILABLE, "bad service request %.*s",
 		    (int)(service.length < 64 ? service.length : 64), (const char *)service.data);
-	if (userauth->service)
-		return userauth_unexpected(userauth, "SERVICE_REQUEST");
+	/* Some clients ask anew before each attempt. */
+	if (userauth->service_requests++ >= SERVICE_REQUESTS_MOST)
+		return transport_fail(userauth->transport, NACRE_ERROR_REFUSED,
+		    NACRE_DISCONNECT_PROTOCOL_ERROR, "more than %u messages SERVICE_REQUEST",
+		    SERVICE_REQUESTS_MOST);
 	userauth->service = true;
 	nacre_put_cstring(
 	    transport_begin(userauth->transport, MESSAGE_SERVICE_ACCEPT), SERVICE_USERAUTH);

@@ -103,9 +103,12 @@ def logged(sshd, connect, nacre_ssh):
     """The server's log names the client and what it did; afterwards somebody else logs in."""
     def check(peer, pattern, name_it=True):
         def lines():
-            # What is wrong with the first line comes in a line of its own, before the address.
+            # As with OpenSSH, what is wrong with a packet or the first line comes in a line of its
+            # own, before the address.
             return [line for line in sshd.log().splitlines()
-                    if f'port {peer.port}' in line or line.startswith('kex_exchange_identification')]
+                    if f'port {peer.port}' in line or
+                    line.startswith(('kex_exchange_identification', 'banner exchange', 'Protocol',
+                                     'Bad packet', 'Corrupted MAC'))]
 
         def found():
             return any(re.search(pattern, line) for line in lines())
@@ -128,7 +131,7 @@ GREETING = b'SSH-2.0-hostile\r\n'
 BEFORE_KEYS = {
     'line too long': (b'SSH-2.0-' + b'x' * 400 + b'\r\n', r'identification is longer than 255'),
     'NUL in the line': (b'SSH-2.0-a\0b\r\n', r'identification'),
-    'no version': (b'HELO there\r\n', r"identification: 'HELO there'"),
+    'no version': (b'HELO there\r\n', r"identifier "HELO there""),
     'packet of 4 GiB': (GREETING + b'\xff' * 16, r'Bad packet length 4294967295'),
     'packet of 1 MiB': (GREETING + number(1 << 20) + bytes(64), r'Bad packet length 1048576'),
     'empty packet': (GREETING + number(0) + bytes(64), r'Bad packet length 0'),

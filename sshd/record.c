@@ -1,0 +1,270 @@
+/* The lines about a connection's life. Tools such as fail2ban parse them. */
+#include "record.h"
+
+#include <nacre/crypto.h>
+#include <nacre/log.h>
+#include <nacre/poller.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#define TEXT_MOST 500
+
+const char *
+login_user_text(const struct login *login, char *text, size_t room)
+{
+	const struct authentication *authentication = &login->authentication;
+
+	snprintf(text, room, "%s%s", authentication->allowed ? "" : "invalid user ",
+	    authentication->user != NULL ? authentication->user : "");
+	return text;
+}
+
+/* "authenticating user X ", "", for lines about a connection that ended before login. */
+static const char *
+who(const struct login *login, char *text, size_t room)
+{
+	const struct authentication *authentication = &login->authentication;
+
+	if (authentication->user == NULL)
+		snprintf(text, room, "%s", "");
+	else
+		snprintf(text, room, "%s user %s ",
+		    authentication->allowed ? "authenticating" : "invalid", authentication->user);
+	return text;
+}
+
+/* What all that this process logs from now on is about. */
+static void
+set_context(const struct login *login, const char *user)
+{
+	char identifier[17];
+
+	snprintf(
+	    identifier, sizeof identifier, "%016llx", (unsigned long long)login->log_identifier);
+	const struct nacre_log_field fields[] = {
+	    nacre_field_text("connection", identifier),
+	    nacre_field_text("address", login->peer.address),
+	    nacre_field_number("port", (uint64_t)login->peer.port),
+	    nacre_field_text("user", user),
+	};
+	nacre_log_context_set(fields, MEMBERS(fields));
+}
+
+void
+record_connection(struct login *login)
+{
+	const struct peer *peer = &login->peer;
+
+	nacre_random(&login->log_identifier, sizeof login->log_identifier);
+	login->began = nacre_clock_ms();
+	set_context(login, NULL);
+	const struct nacre_log_field fields[] = {
+	    nacre_field_text("local_address", peer->local_address),
+	    nacre_field_number("local_port", (uint64_t)peer->local_port),
+	};
+	nacre_log_event(NACRE_LOG_VERBOSE, "connection", fields, MEMBERS(fields),
+	    "Connection from %s port %d on %s port %d rdomain \"\"", peer->address, peer->port,
+	    peer->local_address, peer->local_port);
+}
+
+/* Attempts -------------------------------------------------------------------------------- */
+
+static const struct {
+	const char *text, *word;
+} outcomes[] = {
+    [ANSWER_SUCCESS] = {"Accepted", "accepted"},
+    [ANSWER_FAILURE] = {"Failed", "failed"},
+    [ANSWER_PUBLICKEY_OK] = {"Postponed", "offered"},
+    [ANSWER_CHANGE_PASSWORD] = {"Postponed", "postponed"},
+    [ANSWER_ASK] = {"Postponed", "postponed"},
+    [ANSWER_DISCONNECT] = {"Failed", "failed"},
+};
+
+/* What OpenSSH passes over is a line for those who look for faults. */
+static enum nacre_log_level
+attempt_level(
+    const struct login *login, const char *method, const struct answer *answer, bool usable)
+{
+	const struct authentication *authentication = &login->authentication;
+
+	if (answer->kind == ANSWER_SUCCESS)
+		return NACRE_LOG_INFO;
+	if (!usable || strcmp(method, "none") == 0 ||
+	    (strcmp(method, "publickey") == 0 && !authentication->allowed))
+		return NACRE_LOG_DEBUG1;
+	if (answer->kind != ANSWER_FAILURE && answer->kind != ANSWER_DISCONNECT)
+		return NACRE_LOG_VERBOSE;
+	return strcmp(method, "password") == 0 || !authentication->allowed ||
+		       (int)authentication->failures >= login->config->max_auth_tries / 2
+		   ? NACRE_LOG_INFO
+		   : NACRE_LOG_VERBOSE;
+}
+
+void
+record_attempt(
+    const struct login *login, const char *method, const struct answer *answer, bool usable)
+{
+	const struct authentication *authentication = &login->authentication;
+	struct nacre_span key_text = {NULL, 0};
+	char user[300];
+	bool postponed = strcmp(outcomes[answer->kind].text, "Postponed") == 0;
+
+	if (strcmp(method, "publickey") == 0 && nacre_buffer_length(&authentication->key_text) > 0)
+		key_text = nacre_span_of((const char *)authentication->key_text.data);
+	const char *key = (const char *)key_text.data;
+	const struct nacre_log_field fields[] = {
+	    nacre_field_text("method", method),
+	    nacre_field_text("result", answer->partial ? "partial" : outcomes[answer->kind].word),
+	    nacre_field_text("user", authentication->user),
+	    nacre_field_boolean("valid_user", authentication->allowed),
+	    nacre_field_text("key", key),
+	};
+	nacre_log_event(attempt_level(login, method, answer, usable), "authentication", fields,
+	    MEMBERS(fields), "%s %s for %s from %.200s port %d ssh2%s%s",
+	    answer->partial ? "Partial" : outcomes[answer->kind].text, method,
+	    login_user_text(login, user, sizeof user), login->peer.address, login->peer.port,
+	    postponed     ? " [preauth]"
+	    : key != NULL ? ": "
+			  : "",
+	    !postponed && key != NULL ? key : "");
+	if (answer->kind == ANSWER_SUCCESS)
+		set_context(login, authentication->user);
+}
+
+/* The end before login ------------------------------------------------------------------------ */
+
+static void
+log_unidentified(const struct peer *peer, const struct ending *ending, const char *text)
+{
+	bool reset = ending->error == NACRE_ERROR_SYSTEM;
+	bool version = ending->error == NACRE_ERROR_UNSUPPORTED;
+
+	if (ending->by_peer) {
+		nacre_log(NACRE_LOG_ERROR, "kex_exchange_identification: %s",
+		    reset ? "read: Connection reset by peer" : "Connection closed by remote host");
+		nacre_log(NACRE_LOG_INFO, "Connection %s by %s port %d", reset ? "reset" : "closed",
+		    peer->address, peer->port);
+		return;
+	}
+	nacre_log(NACRE_LOG_ERROR, "%s%s", version ? "" : "kex_exchange_identification: ", text);
+	nacre_log(NACRE_LOG_ERROR, "banner exchange: Connection from %s port %d: %s", peer->address,
+	    peer->port, version ? "could not read protocol version" : "invalid format");
+}
+
+static void
+log_identified(const struct login *login, const struct ending *ending, const char *text)
+{
+	const struct peer *peer = &login->peer;
+	char buffer[300];
+	const char *user = who(login, buffer, sizeof buffer);
+
+	if (ending->by_peer && ending->reason != 0) {
+		nacre_log(NACRE_LOG_INFO, "Received disconnect from %s port %d:%u: %s [preauth]",
+		    peer->address, peer->port, ending->reason, text);
+		nacre_log(NACRE_LOG_INFO, "Disconnected from %s%s port %d [preauth]", user,
+		    peer->address, peer->port);
+	} else if (ending->by_peer)
+		nacre_log(NACRE_LOG_INFO, "Connection %s by %s%s port %d [preauth]",
+		    ending->error == NACRE_ERROR_SYSTEM ? "reset" : "closed", user, peer->address,
+		    peer->port);
+	else if (ending->error == NACRE_ERROR_NEGOTIATION)
+		nacre_log(NACRE_LOG_INFO, "Unable to negotiate with %s%s port %d: %s [preauth]",
+		    user, peer->address, peer->port, text);
+	else if (ending->error == NACRE_ERROR_INTEGRITY) {
+		nacre_log(NACRE_LOG_ERROR, "%s [preauth]", text);
+		nacre_log(NACRE_LOG_FATAL,
+		    "ssh_dispatch_run_fatal: Connection from %s%s port %d: message authentication "
+		    "code incorrect [preauth]",
+		    user, peer->address, peer->port);
+	} else
+		nacre_log(NACRE_LOG_INFO, "Disconnecting %s%s port %d: %s [preauth]", user,
+		    peer->address, peer->port, text);
+}
+
+static const char *
+ending_word(const struct ending *ending)
+{
+	if (!ending->by_peer)
+		return ending->error == NACRE_ERROR_NEGOTIATION ? "no agreement"
+		       : ending->error == NACRE_ERROR_REFUSED   ? "refused"
+								: "protocol error";
+	if (ending->reason != 0)
+		return "disconnected";
+	return ending->error == NACRE_ERROR_SYSTEM ? "reset" : "closed";
+}
+
+/* The objects' end of a connection; as text the lines above have said it. */
+static void
+event_disconnect(const struct login *login, const char *how, struct nacre_span reason,
+    const uint64_t *sent, const uint64_t *received)
+{
+	const struct nacre_log_field fields[] = {
+	    nacre_field_text("how", how),
+	    nacre_field_boolean("authenticated", login->state == MONITOR_SESSION),
+	    nacre_field_text(
+		"user", login->state == MONITOR_SESSION ? NULL : login->authentication.user),
+	    nacre_field_number("duration_ms", nacre_clock_ms() - login->began),
+	    reason.length > 0 ? nacre_field_span("reason", reason)
+			      : nacre_field_text("reason", NULL),
+	    sent != NULL ? nacre_field_number("bytes_sent", *sent)
+			 : nacre_field_text("bytes_sent", NULL),
+	    received != NULL ? nacre_field_number("bytes_received", *received)
+			     : nacre_field_text("bytes_received", NULL),
+	};
+	nacre_log_event(NACRE_LOG_DEBUG1, "disconnect", fields, MEMBERS(fields),
+	    "Connection to %s port %d is over", login->peer.address, login->peer.port);
+}
+
+void
+record_ending(const struct login *login, const struct ending *ending)
+{
+	char text[TEXT_MOST];
+	size_t length = ending->text.length < sizeof text ? ending->text.length : sizeof text - 1;
+
+	snprintf(text, sizeof text, "%.*s", (int)length, (const char *)ending->text.data);
+	if (ending->identified)
+		log_identified(login, ending, text);
+	else
+		log_unidentified(&login->peer, ending, text);
+	event_disconnect(login, ending_word(ending), ending->text, NULL, NULL);
+}
+
+void
+record_timeout(const struct login *login)
+{
+	nacre_log(NACRE_LOG_FATAL, "Timeout before authentication for %s port %d",
+	    login->peer.address, login->peer.port);
+	event_disconnect(login, "login timeout", (struct nacre_span){NULL, 0}, NULL, NULL);
+}
+
+/* The end of a session ------------------------------------------------------------------------ */
+
+void
+record_logout(const struct login *login, const char *how, struct nacre_span text, uint64_t sent,
+    uint64_t received)
+{
+	const struct peer *peer = &login->peer;
+
+	if (strcmp(how, "disconnected") == 0)
+		nacre_log(NACRE_LOG_INFO, "Disconnected from user %s %s port %d",
+		    login->account.name, peer->address, peer->port);
+	else if (strcmp(how, "protocol error") == 0)
+		nacre_log(NACRE_LOG_INFO, "Disconnecting user %s %s port %d: %.*s",
+		    login->account.name, peer->address, peer->port,
+		    (int)(text.length < TEXT_MOST ? text.length : TEXT_MOST),
+		    (const char *)text.data);
+	else if (strcmp(how, "reset") == 0)
+		nacre_log(NACRE_LOG_INFO,
+		    "Read error from remote host %s port %d: Connection reset by peer",
+		    peer->address, peer->port);
+	else if (strcmp(how, "closed") == 0) {
+		nacre_log(
+		    NACRE_LOG_INFO, "Connection closed by %s port %d", peer->address, peer->port);
+		nacre_log(NACRE_LOG_VERBOSE, "Transferred: sent %llu, received %llu bytes",
+		    (unsigned long long)sent, (unsigned long long)received);
+		nacre_log(NACRE_LOG_VERBOSE, "Closing connection to %s port %d", peer->address,
+		    peer->port);
+	}
+	event_disconnect(login, how, text, &sent, &received);
+}

@@ -1,0 +1,33 @@
+/*
+ * What the log says of a connection from its first byte to its last: lines in the words that log
+ * watchers know, each an event with members where the log is JSON (see sshd_log(5)).
+ */
+#ifndef SSHD_RECORD_H
+#define SSHD_RECORD_H
+
+#include "login.h"
+
+/* How a connection ended before login. */
+struct ending {
+	bool by_peer;
+	bool identified; /* the peer had sent its identification */
+	int error;
+	uint32_t reason; /* of a DISCONNECT message; 0: there was none */
+	struct nacre_span text;
+};
+
+/* A connection begins: gives it its name in the log. */
+void record_connection(struct login *login);
+/* The outcome of a request; "usable": the method is one of those that are offered. */
+void record_attempt(
+    const struct login *login, const char *method, const struct answer *answer, bool usable);
+/* It ends before login. */
+void record_ending(const struct login *login, const struct ending *ending);
+/* The grace time is over. */
+void record_timeout(const struct login *login);
+/* It ends after login. "how" is "disconnected" (by a message of the peer), "protocol error", "closed",
+ * "reset", "timeout" or "terminated"; "text" is what was said. */
+void record_logout(const struct login *login, const char *how, struct nacre_span text,
+    uint64_t sent, uint64_t received);
+
+#endif
