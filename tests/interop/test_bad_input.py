@@ -131,7 +131,7 @@ GREETING = b'SSH-2.0-hostile\r\n'
 BEFORE_KEYS = {
     'line too long': (b'SSH-2.0-' + b'x' * 400 + b'\r\n', r'identification is longer than 255'),
     'NUL in the line': (b'SSH-2.0-a\0b\r\n', r'identification'),
-    'no version': (b'HELO there\r\n', r"identifier "HELO there""),
+    'no version': (b'HELO there\r\n', r'identifier "HELO there"'),
     'packet of 4 GiB': (GREETING + b'\xff' * 16, r'Bad packet length 4294967295'),
     'packet of 1 MiB': (GREETING + number(1 << 20) + bytes(64), r'Bad packet length 1048576'),
     'empty packet': (GREETING + number(0) + bytes(64), r'Bad packet length 0'),
