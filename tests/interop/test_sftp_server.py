@@ -4,6 +4,7 @@ import os
 import shutil
 import struct
 import subprocess
+import tempfile
 
 import pytest
 
@@ -31,9 +32,9 @@ def u64(value):
 class Server:
     """Speaks to an sftp-server over pipes, one request at a time."""
 
-    def __init__(self, program, folder, *arguments):
+    def __init__(self, program, folder, *arguments, user=None):
         self.process = subprocess.Popen([program, *arguments], cwd=folder, stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, user=user)
         self.id = 0
         self.send(bytes([INIT]) + u32(3))
         self.version = self.receive()
@@ -129,6 +130,22 @@ def conversation(server):
         ask(f'home {user}', EXTENDED, string('home-directory') + string(user))
     ask('names', EXTENDED, string('users-groups-by-id@openssh.com') +
         string(u32(0) + u32(54321)) + string(u32(0)))
+    for name in (b'caf\xe9', b'\xff\xfe', b'new\nline', b'-rf', b' ', b'sp ace'):
+        handle = string(server.handle(OPEN, string(name) + u32(2 | 8) + attributes))
+        ask(f'write {name}', WRITE, handle + u64(0) + string(name))
+        ask(f'close {name}', CLOSE, handle)
+        ask(f'realpath {name}', REALPATH, string(name))
+        ask(f'rename {name}', RENAME, string(name) + string(name + b'2'))
+    # Beyond what fits 32 bits, in a file that has next to no blocks.
+    handle = string(server.handle(OPEN, string('large') + u32(3 | 8) + attributes))
+    for offset in (2 ** 32 - 3, 5 * 2 ** 30):
+        ask(f'write at {offset}', WRITE, handle + u64(offset) + string('across'))
+        ask(f'read at {offset}', READ, handle + u64(offset - 1) + u32(100))
+    ask('read behind the end', READ, handle + u64(6 * 2 ** 30) + u32(1))
+    ask('large size', FSETSTAT, handle + u32(1) + u64(2 ** 33 + 1))
+    ask('large read', READ, handle + u64(2 ** 33) + u32(10))
+    ask('beyond all sizes', FSETSTAT, handle + u32(1) + u64(2 ** 63))
+    ask('close large', CLOSE, handle)
     ask('statvfs of nothing', EXTENDED, string('statvfs@openssh.com') + string('none'))
     ask('unknown', EXTENDED, string('nothing@example.com') + string('x'))
     ask('opendir of a file', OPENDIR, string('f'))
@@ -166,6 +183,50 @@ def test_answers_as_openssh_does(tmp_path):
         if name == 'limits':  # the number of handles is each server's own
             ours, theirs = ours[:-8], theirs[:-8]
         assert ours == theirs, name
+
+
+def forbidden(server):
+    """What somebody else's files allow, and a device that is always full."""
+    log = [('open to write', server.request(OPEN, string('f') + u32(2) + u32(0)))]
+
+    def ask(name, kind, payload):
+        log.append((name, server.request(kind, payload)))
+    for kind, path in ((STAT, 'secret/x'), (LSTAT, 'secret/x'), (OPENDIR, 'secret'), (REMOVE, 'f'),
+                       (RMDIR, 'e'), (READLINK, 'secret/x'), (REALPATH, 'secret/x')):
+        ask(f'{kind} {path}', kind, string(path))
+    ask('open to read', OPEN, string('secret/x') + u32(1) + u32(0))
+    ask('create', OPEN, string('new') + u32(2 | 8) + u32(0))
+    ask('mkdir', MKDIR, string('d') + u32(0))
+    ask('chmod', SETSTAT, string('f') + u32(4) + u32(0o777))
+    ask('chown', SETSTAT, string('f') + u32(2) + u32(1) + u32(1))
+    ask('utimes', SETSTAT, string('f') + u32(8) + u32(1) + u32(1))
+    ask('truncate', SETSTAT, string('f') + u32(1) + u64(0))
+    ask('rename', RENAME, string('f') + string('g'))
+    ask('symlink', SYMLINK, string('f') + string('g'))
+    for name in ('hardlink@openssh.com', 'posix-rename@openssh.com'):
+        ask(name, EXTENDED, string(name) + string('f') + string('g'))
+    handle = string(server.handle(OPEN, string('/dev/full') + u32(2) + u32(0)))
+    ask('full disk', WRITE, handle + u64(0) + string('x'))
+    return log
+
+
+def test_answers_as_openssh_does_without_rights(tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip('needs root, to become another user')
+    need('sftp')
+    logs = []
+    for program in (nacre('sftp-server'), openssh('sftp-server')):
+        folder = tempfile.mkdtemp()
+        try:
+            os.chmod(folder, 0o755)
+            prepare(os.path.join(folder, 'in'))
+            os.mkdir(os.path.join(folder, 'in/secret'), 0o700)
+            server = Server(program, os.path.join(folder, 'in'), user='nobody')
+            logs.append(forbidden(server))
+            assert server.end() == 0
+        finally:
+            shutil.rmtree(folder)
+    assert logs[0] == logs[1]
 
 
 @pytest.mark.parametrize('arguments, kind, payload', [
