@@ -2,7 +2,7 @@
  * The publickey method (RFC 4252 section 7): what is offered, whether it was signed by the key's
  * owner for this session. Whose key it is, is decided in authorize_key.c and its neighbours.
  */
-#include "login.h"
+#include "authorize.h"
 
 #include <nacre/log.h>
 
@@ -10,6 +10,12 @@
 #include <string.h>
 
 #define MESSAGE_REQUEST 50 /* SSH_MSG_USERAUTH_REQUEST, which a signature covers */
+
+/* What the peer has sent. */
+struct offered_key {
+	bool is_signed, host_bound;
+	struct nacre_span algorithm, blob, signature;
+};
 
 /* The text that the user's key has signed, made here from what we know ourselves. */
 static void
@@ -29,20 +35,59 @@ put_signed_data(const struct login *login, bool host_bound, struct nacre_span al
 }
 
 static bool
-signature_is_right(const struct login *login, const struct nacre_key *key, bool host_bound,
-    struct nacre_span algorithm, struct nacre_span blob, struct nacre_span signature)
+signature_is_right(const struct login *login, const struct nacre_key *key,
+    const struct offered_key *offered, struct nacre_signature_details *details)
 {
 	struct nacre_buffer data = {0};
-	char *name = nacre_span_to_string(algorithm);
+	char *name = nacre_span_to_string(offered->algorithm);
 
-	put_signed_data(login, host_bound, algorithm, blob, &data);
+	put_signed_data(login, offered->host_bound, offered->algorithm, offered->blob, &data);
 	bool right = name != NULL && !data.failed &&
-		     nacre_key_verify(key, name, signature, nacre_buffer_span(&data)) == 0;
+		     nacre_key_verify_details(
+			 key, name, offered->signature, nacre_buffer_span(&data), details) == 0;
 	free(name);
 	nacre_buffer_free(&data);
 	return right;
 }
 
+static bool
+refuse_flags(const struct login *login, const struct nacre_key *key, const char *requirement)
+{
+	struct nacre_buffer fingerprint = {0};
+	char user[300];
+
+	put_fingerprint(login, key, &fingerprint);
+	nacre_log(NACRE_LOG_ERROR,
+	    "public key %s %s signature for %s from %.128s port %d rejected: %s requirement not "
+	    "met",
+	    nacre_key_type_label(key), (const char *)fingerprint.data,
+	    login_user_text(login, user, sizeof user), login->peer.address, login->peer.port,
+	    requirement);
+	nacre_buffer_free(&fingerprint);
+	return false;
+}
+
+/* What a security key's signature must say of its user. */
+static bool
+flags_suffice(const struct login *login, const struct nacre_key *key,
+    const struct nacre_key_options *options, const struct nacre_signature_details *details)
+{
+	int required = login->config->pubkey_auth_options;
+	bool touch = (required & NACRE_PUBKEY_TOUCH_REQUIRED) != 0 || !options->no_touch_required;
+	bool verify = (required & NACRE_PUBKEY_VERIFY_REQUIRED) != 0 || options->verify_required;
+
+	if (nacre_key_application(key).length == 0)
+		return true;
+	nacre_log(NACRE_LOG_DEBUG1, "security key signature: counter %u, flags 0x%02x",
+	    details->counter, details->flags);
+	if (touch && (details->flags & NACRE_SK_USER_PRESENT) == 0)
+		return refuse_flags(login, key, "user presence (authenticator touch)");
+	if (verify && (details->flags & NACRE_SK_USER_VERIFIED) == 0)
+		return refuse_flags(login, key, "user verification");
+	return true;
+}
+
+/* Keys that have succeeded, by the fingerprint of the plain key: each counts once. */
 static bool
 key_used_before(const struct authentication *authentication, const char *fingerprint)
 {
@@ -64,17 +109,6 @@ remember_key(struct authentication *authentication, const char *fingerprint)
 	keys[authentication->used_key_count++] = strdup(fingerprint);
 }
 
-/* "ED25519 SHA256:..." with a NUL behind it. */
-static void
-describe_key(const struct login *login, const struct nacre_key *key, struct nacre_buffer *text)
-{
-	nacre_buffer_clear(text);
-	nacre_put_format(text, "%s ", nacre_key_type_label(key));
-	nacre_key_fingerprint(
-	    key, (enum nacre_fingerprint_hash)login->config->fingerprint_hash, text);
-	nacre_put_byte(text, 0);
-}
-
 static void
 take_options(struct authentication *authentication, struct nacre_key_options *options)
 {
@@ -84,45 +118,65 @@ take_options(struct authentication *authentication, struct nacre_key_options *op
 	authentication->has_options = true;
 }
 
+/* A key that may log in: is it what was only asked about, or has it signed as it must? */
 static enum answer_kind
-try_key(struct login *login, const struct nacre_key *key, struct nacre_reader *fields,
-    bool is_signed, bool host_bound, struct nacre_span algorithm, struct nacre_span blob)
+try_authorized(struct login *login, const struct nacre_key *key, const struct offered_key *offered,
+    struct nacre_key_options *options, const char *fingerprint)
+{
+	struct nacre_signature_details details;
+
+	if (!offered->is_signed) {
+		nacre_key_options_free(options);
+		return ANSWER_PUBLICKEY_OK;
+	}
+	if (!signature_is_right(login, key, offered, &details) ||
+	    !flags_suffice(login, key, options, &details)) {
+		nacre_key_options_free(options);
+		return ANSWER_FAILURE;
+	}
+	take_options(&login->authentication, options);
+	remember_key(&login->authentication, fingerprint);
+	return ANSWER_SUCCESS;
+}
+
+static enum answer_kind
+try_key(struct login *login, const struct nacre_key *key, const struct offered_key *offered)
 {
 	struct authentication *authentication = &login->authentication;
 	struct nacre_key_options options = {0};
+	struct nacre_signature_details details;
+	struct nacre_buffer fingerprint = {0};
+	enum answer_kind kind = ANSWER_FAILURE;
 
 	describe_key(login, key, &authentication->key_text);
-	const char *fingerprint = (const char *)authentication->key_text.data;
-	if (fingerprint == NULL || !key_is_acceptable(login, algorithm, key) ||
-	    key_used_before(authentication, fingerprint))
+	if (!key_is_acceptable(login, offered->algorithm, key))
 		return ANSWER_FAILURE;
-	bool authorized = authentication->allowed && key_is_authorized(login, key, &options);
-	bool right = !is_signed || signature_is_right(login, key, host_bound, algorithm, blob,
-				       nacre_get_string(fields));
-	if (is_signed && authorized && right) {
-		take_options(authentication, &options);
-		remember_key(authentication, fingerprint);
-		return ANSWER_SUCCESS;
-	}
-	if (authorized)
-		nacre_key_options_free(&options);
-	return authorized && !is_signed ? ANSWER_PUBLICKEY_OK : ANSWER_FAILURE;
+	put_fingerprint(login, key, &fingerprint);
+	const char *text = (const char *)fingerprint.data;
+	if (!key_used_before(authentication, text) && authentication->allowed &&
+	    key_is_authorized(login, key, &options))
+		kind = try_authorized(login, key, offered, &options, text);
+	else if (offered->is_signed) /* takes as long for a stranger */
+		(void)signature_is_right(login, key, offered, &details);
+	nacre_buffer_free(&fingerprint);
+	return kind;
 }
 
 enum answer_kind
 authenticate_publickey(struct login *login, struct nacre_reader *fields, struct answer *answer)
 {
-	bool is_signed = nacre_get_boolean(fields);
-	bool host_bound = nacre_get_boolean(fields);
-	struct nacre_span algorithm = nacre_get_string(fields);
-	struct nacre_span blob = nacre_get_string(fields);
+	struct offered_key offered = {.is_signed = nacre_get_boolean(fields),
+	    .host_bound = nacre_get_boolean(fields),
+	    .algorithm = nacre_get_string(fields),
+	    .blob = nacre_get_string(fields),
+	    .signature = nacre_get_string(fields)};
 	struct nacre_key *key = NULL;
 	enum answer_kind kind = ANSWER_FAILURE;
 
 	(void)answer;
 	nacre_buffer_clear(&login->authentication.key_text);
-	if (nacre_key_from_blob(blob, &key) == 0 && !nacre_key_is_certificate(key))
-		kind = try_key(login, key, fields, is_signed, host_bound, algorithm, blob);
+	if (!fields->failed && nacre_key_from_blob(offered.blob, &key) == 0)
+		kind = try_key(login, key, &offered);
 	nacre_key_free(key);
 	return kind;
 }

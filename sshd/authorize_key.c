@@ -1,14 +1,54 @@
-/* Whether a public key is one of the user's: AuthorizedKeysFile, RevokedKeys, what is accepted. */
-#include "login.h"
+/* Whether a public key is one of the user's: what is accepted at all, and where it is found. */
+#include "authorize.h"
 
-#include <nacre/config.h>
 #include <nacre/log.h>
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
+
+/* A certificate comes under the name of a certificate algorithm, a plain key under that of a plain
+ * one. */
+static bool
+algorithm_fits(struct nacre_span algorithm, const struct nacre_key *key)
+{
+	bool certified = algorithm.length > 0 &&
+			 memmem(algorithm.data, algorithm.length, "-cert-v01@", 10) != NULL;
+
+	return certified == nacre_key_is_certificate(key) &&
+	       nacre_signature_algorithm_fits(algorithm, key);
+}
+
+/* CASignatureAlgorithms. */
+static bool
+authority_signature_accepted(const struct login *login, const struct nacre_key *key)
+{
+	const struct nacre_certificate *certificate = nacre_key_certificate(key);
+	const char *accepted = login->config->ca_signature_algorithms;
+
+	if (certificate == NULL ||
+	    nacre_list_contains(
+		nacre_span_of(accepted != NULL ? accepted : nacre_signature_algorithms_default()),
+		certificate->signature_algorithm))
+		return true;
+	nacre_log(NACRE_LOG_INFO,
+	    "userauth_pubkey: certificate signature algorithm %.*s: signature algorithm not "
+	    "supported",
+	    (int)certificate->signature_algorithm.length,
+	    (const char *)certificate->signature_algorithm.data);
+	return false;
+}
+
+static bool
+size_is_accepted(const struct login *login, const struct nacre_key *key)
+{
+	if (nacre_key_type(key) != NACRE_KEY_RSA ||
+	    (int)nacre_key_bits(key) >= login->config->required_rsa_size)
+		return true;
+	nacre_log(
+	    NACRE_LOG_INFO, "refusing RSA key: Invalid key length (%u bits)", nacre_key_bits(key));
+	return false;
+}
 
 bool
 key_is_acceptable(
@@ -25,87 +65,32 @@ key_is_acceptable(
 		    (int)algorithm.length, (const char *)algorithm.data);
 		return false;
 	}
-	if (!nacre_signature_algorithm_fits(algorithm, key))
-		return false;
-	if (nacre_key_type(key) == NACRE_KEY_RSA &&
-	    (int)nacre_key_bits(key) < config->required_rsa_size) {
-		nacre_log(NACRE_LOG_INFO, "refusing RSA key: Invalid key length (%u bits)",
-		    nacre_key_bits(key));
-		return false;
-	}
+	return algorithm_fits(algorithm, key) && size_is_accepted(login, key) &&
+	       authority_signature_accepted(login, key);
+}
+
+static bool
+plain_key_fits_line(const struct login *login, const struct nacre_key *key, const char *where)
+{
+	struct nacre_buffer fingerprint = {0};
+
+	put_fingerprint(login, key, &fingerprint);
+	nacre_log(NACRE_LOG_VERBOSE, "Accepted key %s %s found at %s", nacre_key_type_label(key),
+	    (const char *)fingerprint.data, where);
+	nacre_buffer_free(&fingerprint);
 	return true;
 }
 
-/* The whole text of a file without checks of who owns it: the administrator named it. */
-static int
-read_list(const char *path, struct nacre_buffer *text)
-{
-	return nacre_read_trusted_file(path, NULL, 0, false, 0, text, NULL);
-}
-
-/* RevokedKeys as a list of public keys. What cannot be read revokes everything. */
 static bool
-key_is_revoked(const struct login *login, const struct nacre_key *key)
+line_lets_in(struct login *login, const struct nacre_key *key, struct nacre_key_options *options,
+    const char *where)
 {
-	const char *path = login->config->revoked_keys;
-	struct nacre_buffer text = {0};
-	struct nacre_authorized_key found = {0};
-	size_t offset = 0;
-	unsigned line = 0;
-	bool revoked = false;
-
-	if (path == NULL)
+	if (!options_let_in(login, options, where)) {
+		nacre_log(NACRE_LOG_ERROR, "Refused by key options");
 		return false;
-	if (read_list(path, &text) != 0 ||
-	    nacre_span_equal(
-		(struct nacre_span){text.data + text.start, nacre_buffer_length(&text) < 6 ? 0 : 6},
-		nacre_span_of("SSHKRL"))) {
-		nacre_log(NACRE_LOG_ERROR,
-		    "Error checking authentication key against revoked keys file %s: no list of "
-		    "public keys there; all keys are refused",
-		    path);
-		revoked = true;
-	} else if (nacre_authorized_keys_find(
-		       nacre_buffer_span(&text), &offset, &line, key, false, &found, NULL) == 0) {
-		nacre_log(NACRE_LOG_ERROR, "Authentication key %s revoked by file %s",
-		    nacre_key_type_label(key), path);
-		nacre_authorized_key_free(&found);
-		revoked = true;
 	}
-	nacre_buffer_free(&text);
-	return revoked;
-}
-
-static int
-expand_path(const struct login *login, const char *pattern, struct nacre_buffer *path)
-{
-	char uid[24];
-	const struct nacre_account *account = &login->account;
-	const struct nacre_token tokens[] = {
-	    {'h', account->home}, {'u', account->name}, {'U', uid}};
-
-	snprintf(uid, sizeof uid, "%ld", (long)account->uid);
-	if (pattern[0] != '/' && pattern[0] != '%')
-		nacre_put_format(path, "%s/", account->home);
-	int error = nacre_expand_tokens(pattern, tokens, MEMBERS(tokens), false, path, NULL);
-	nacre_put_byte(path, 0);
-	return error != 0 ? error : path->failed ? NACRE_ERROR_MEMORY : 0;
-}
-
-static bool
-options_let_in(struct login *login, const struct nacre_authorized_key *found, const char *path)
-{
-	const char *reason = NULL;
-
-	if (nacre_key_options_allow(&found->options, login->peer.address, login->peer.address,
-		time(NULL), &reason) == 0)
-		return true;
-	nacre_log(NACRE_LOG_INFO,
-	    "Authentication tried for %.100s with correct key but not from a permitted host or "
-	    "time (host=%.200s, ip=%.200s, %s:%u: %s)",
-	    login->account.name, login->peer.address, login->peer.address, path, found->line,
-	    reason);
-	return false;
+	return nacre_key_is_certificate(key) ? certificate_fits_line(login, key, options, where)
+					     : plain_key_fits_line(login, key, where);
 }
 
 /* Lines with the key that is offered which cannot be used: who looks for the reason finds it
@@ -113,35 +98,34 @@ options_let_in(struct login *login, const struct nacre_authorized_key *found, co
 static void
 log_notes(const char *path, struct nacre_span notes)
 {
-	while (notes.length > 0) {
-		const uint8_t *end = memchr(notes.data, '\n', notes.length);
-		size_t length = end != NULL ? (size_t)(end - notes.data) : notes.length;
+	struct nacre_span line;
 
-		nacre_log(NACRE_LOG_INFO, "%s: %.*s", path, (int)length, (const char *)notes.data);
-		length += end != NULL;
-		notes.data += length;
-		notes.length -= length;
-	}
+	while (nacre_line_next(&notes, &line))
+		nacre_log(
+		    NACRE_LOG_INFO, "%s: %.*s", path, (int)line.length, (const char *)line.data);
 }
 
+/* Looks through the text of "path" for the key or, for a certificate, for its authority. */
 static bool
 found_in(struct login *login, struct nacre_span text, const char *path, const struct nacre_key *key,
     struct nacre_key_options *options)
 {
+	const struct nacre_certificate *certificate = nacre_key_certificate(key);
+	const struct nacre_key *wanted = certificate != NULL ? certificate->authority : key;
 	struct nacre_authorized_key found = {0};
 	struct nacre_buffer notes = {0};
 	size_t offset = 0;
 	unsigned line = 0;
+	char where[4200];
 	bool good = false;
 
-	while (!good &&
-	       nacre_authorized_keys_find(text, &offset, &line, key, false, &found, &notes) == 0) {
-		good = options_let_in(login, &found, path);
+	while (!good && nacre_authorized_keys_find(text, &offset, &line, wanted,
+			    certificate != NULL, &found, &notes) == 0) {
+		snprintf(where, sizeof where, "%s:%u", path, found.line);
+		good = line_lets_in(login, key, &found.options, where);
 		if (good) {
 			*options = found.options;
 			found.options = (struct nacre_key_options){0};
-			nacre_log(NACRE_LOG_VERBOSE, "Accepted key %s found at %s:%u",
-			    (const char *)login->authentication.key_text.data, path, found.line);
 		}
 		nacre_authorized_key_free(&found);
 	}
@@ -151,30 +135,35 @@ found_in(struct login *login, struct nacre_span text, const char *path, const st
 }
 
 static bool
-file_has(struct login *login, const char *path, const struct nacre_key *key,
+found_in_file(struct login *login, const char *pattern, const struct nacre_key *key,
     struct nacre_key_options *options)
 {
-	struct nacre_buffer text = {0}, message = {0};
-	const struct nacre_account *account = &login->account;
+	struct nacre_buffer text = {0}, path = {0};
 	bool found = false;
-	int error = NACRE_ERROR_SYSTEM;
 
-	/* With the user's rights: a file that the user cannot read is not the user's word. */
-	if (nacre_account_act_as(account) == 0) {
-		error = nacre_read_trusted_file(path, account->home, account->uid,
-		    login->config->strict_modes, 0, &text, &message);
-		nacre_account_act_end();
+	if (user_file_path(login, pattern, &path) == 0) {
+		const char *name = (const char *)path.data + path.start;
+		found = user_file_read(login, name, "authorized keys", &text) == 0 &&
+			found_in(login, nacre_buffer_span(&text), name, key, options);
 	}
-	if (error == 0)
-		found = found_in(login, nacre_buffer_span(&text), path, key, options);
-	else if (error == NACRE_ERROR_PERMISSION)
-		nacre_log(NACRE_LOG_INFO, "Authentication refused: %.*s",
-		    (int)nacre_buffer_length(&message), (const char *)message.data + message.start);
-	else
-		nacre_log(NACRE_LOG_DEBUG1, "Could not open user '%s' authorized keys '%s'",
-		    account->name, path);
 	nacre_buffer_free(&text);
-	nacre_buffer_free(&message);
+	nacre_buffer_free(&path);
+	return found;
+}
+
+static bool
+found_by_command(
+    struct login *login, const struct nacre_key *key, struct nacre_key_options *options)
+{
+	const struct authorize_command command = {.keyword = "AuthorizedKeysCommand",
+	    .command = login->config->authorized_keys_command,
+	    .user = login->config->authorized_keys_command_user};
+	struct nacre_buffer text = {0};
+	bool found = command.command != NULL &&
+		     authorize_command_run(login, &command, key, &text) == 0 &&
+		     found_in(login, nacre_buffer_span(&text), command.keyword, key, options);
+
+	nacre_buffer_free(&text);
 	return found;
 }
 
@@ -183,15 +172,13 @@ key_is_authorized(
     struct login *login, const struct nacre_key *key, struct nacre_key_options *options)
 {
 	const struct nacre_words *files = &login->config->authorized_keys_file;
-	bool found = false;
+	bool found;
 
 	if (key_is_revoked(login, key))
 		return false;
-	for (size_t i = 0; i < files->count && !found; i++) {
-		struct nacre_buffer path = {0};
-		if (expand_path(login, files->words[i], &path) == 0)
-			found = file_has(login, (const char *)path.data + path.start, key, options);
-		nacre_buffer_free(&path);
-	}
+	found = (nacre_key_is_certificate(key) && certificate_is_trusted(login, key, options)) ||
+		found_by_command(login, key, options);
+	for (size_t i = 0; i < files->count && !found; i++)
+		found = found_in_file(login, files->words[i], key, options);
 	return found;
 }

@@ -16,21 +16,6 @@
 
 #define MODULI_BYTES ((size_t)4 * 1024 * 1024)
 
-/* Lines of a buffer to the log. */
-static void
-log_lines(enum nacre_log_level level, struct nacre_span text)
-{
-	while (text.length > 0) {
-		const uint8_t *end = memchr(text.data, '\n', text.length);
-		size_t length = end != NULL ? (size_t)(end - text.data) : text.length;
-		if (length > 0)
-			nacre_log(level, "%.*s", (int)length, (const char *)text.data);
-		length += end != NULL;
-		text.data += length;
-		text.length -= length;
-	}
-}
-
 void
 server_log_open(const struct server *server)
 {
@@ -86,8 +71,8 @@ server_configure(struct server *server)
 	else
 		server_log_open(server);
 	if (!server->running)
-		log_lines(NACRE_LOG_INFO, nacre_buffer_span(&server->config->warnings));
-	log_lines(NACRE_LOG_ERROR, nacre_buffer_span(&server->config->error));
+		nacre_log_lines(NACRE_LOG_INFO, nacre_buffer_span(&server->config->warnings));
+	nacre_log_lines(NACRE_LOG_ERROR, nacre_buffer_span(&server->config->error));
 	server_log_open(server);
 	return error;
 }
@@ -120,7 +105,7 @@ match_specification(struct server *server, struct nacre_sshd_config **matched)
 	if (error == 0)
 		error = nacre_sshd_config_match(server->config, &connection, matched);
 	if (error != 0)
-		log_lines(NACRE_LOG_ERROR, nacre_buffer_span(&server->config->error));
+		nacre_log_lines(NACRE_LOG_ERROR, nacre_buffer_span(&server->config->error));
 	return error;
 }
 

@@ -407,9 +407,6 @@ say_what_is_not_in_force(const struct nacre_sshd_config *config)
 	} rows[] = {
 	    {"HostCertificate", config->host_certificate.count > 0},
 	    {"HostKeyAgent", config->host_key_agent != NULL},
-	    {"TrustedUserCAKeys", config->trusted_user_ca_keys != NULL},
-	    {"AuthorizedKeysCommand", config->authorized_keys_command != NULL},
-	    {"AuthorizedPrincipalsCommand", config->authorized_principals_command != NULL},
 	    {"HostbasedAuthentication", config->hostbased_authentication},
 	    {"X11Forwarding", config->x11_forwarding},
 	    {"PermitTunnel", config->permit_tunnel != NACRE_TUNNEL_NO},
@@ -417,7 +414,6 @@ say_what_is_not_in_force(const struct nacre_sshd_config *config)
 	    {"ChannelTimeout", config->channel_timeout_count > 0},
 	    {"UnusedConnectionTimeout", config->unused_connection_timeout > 0},
 	    {"PerSourceMaxStartups", config->per_source_max_startups != INT_MAX},
-	    {"UseDNS", config->use_dns},
 	};
 
 	for (size_t i = 0; i < MEMBERS(rows); i++)

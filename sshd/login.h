@@ -49,6 +49,8 @@ struct login {
 	struct nacre_buffer session_identifier;
 	struct nacre_buffer host_key;
 	struct nacre_account account;
+	char *remote_name; /* of the peer's address, see login_remote_name() */
+	bool remote_name_known;
 	struct authentication authentication;
 };
 
@@ -66,6 +68,14 @@ enum answer_kind authenticate_publickey(
 bool policy_allows(struct login *login);
 /* PermitRootLogin for a login by this method. */
 bool policy_allows_root(const struct login *login, const char *method);
+
+/* remote_name.c: the name that the peer's address has with UseDNS, or the address. */
+const char *login_remote_name(struct login *login);
+
+/* describe_key.c: "ED25519 SHA256:...", and what a certificate adds, with a NUL behind it, in place
+ * of what "text" held. */
+void describe_key(
+    const struct login *login, const struct nacre_key *key, struct nacre_buffer *text);
 
 /* authorize_key.c: whether a key is one of the user's; then with its options. */
 bool key_is_authorized(

@@ -107,7 +107,7 @@ establish(struct nacre_client *client)
 	int error = nacre_ssh_config_check(client->config);
 
 	if (error != 0) {
-		log_lines(NACRE_LOG_FATAL, nacre_buffer_span(&client->config->error));
+		nacre_log_lines(NACRE_LOG_FATAL, nacre_buffer_span(&client->config->error));
 		return error;
 	}
 	connect_deadline(client);
@@ -263,7 +263,7 @@ static bool
 on_banner(struct nacre_client *client, const struct nacre_event *event)
 {
 	(void)client;
-	log_lines(NACRE_LOG_INFO, event->u.text);
+	nacre_log_lines(NACRE_LOG_INFO, event->u.text);
 	return true;
 }
 

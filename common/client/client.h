@@ -158,8 +158,6 @@ struct nacre_client {
 	char *agent_path, *forward_agent_path;
 };
 
-/* lines.c: logs each line of the text; other control characters are made visible by the log. */
-void log_lines(enum nacre_log_level level, struct nacre_span text);
 
 /* connect.c -------------------------------------------------------------------------------- */
 

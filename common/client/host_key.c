@@ -26,11 +26,11 @@ load_files(struct nacre_client *client, const char *keyword, const struct nacre_
 		    nacre_ssh_config_expand(client->config, keyword, files->words[i], NULL, 0);
 
 		if (path == NULL) {
-			log_lines(NACRE_LOG_ERROR, nacre_buffer_span(&client->config->error));
+			nacre_log_lines(NACRE_LOG_ERROR, nacre_buffer_span(&client->config->error));
 			return NACRE_ERROR_FORMAT;
 		}
 		const int error = nacre_known_hosts_load(client->known, path, name, address);
-		log_lines(NACRE_LOG_INFO, nacre_buffer_span(&client->known->notes));
+		nacre_log_lines(NACRE_LOG_INFO, nacre_buffer_span(&client->known->notes));
 		nacre_buffer_clear(&client->known->notes);
 		if (error != 0)
 			nacre_log(NACRE_LOG_DEBUG1, "load_hostkeys: %s: %s", path,
@@ -133,7 +133,7 @@ log_picture(const struct nacre_client *client, const struct candidate *candidate
 		(enum nacre_fingerprint_hash)client->config->fingerprint_hash, &picture) == 0) {
 		nacre_log(
 		    NACRE_LOG_INFO, "Host key fingerprint is %.*s", TEXT(&candidate->fingerprint));
-		log_lines(NACRE_LOG_INFO, nacre_buffer_span(&picture));
+		nacre_log_lines(NACRE_LOG_INFO, nacre_buffer_span(&picture));
 	}
 	nacre_buffer_free(&picture);
 }

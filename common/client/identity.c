@@ -120,7 +120,7 @@ load_files(struct nacre_client *client, struct identities *files)
 		    config, "IdentityFile", config->identity_file.words[i], NULL, 0);
 
 		if (path == NULL)
-			log_lines(NACRE_LOG_ERROR, nacre_buffer_span(&config->error));
+			nacre_log_lines(NACRE_LOG_ERROR, nacre_buffer_span(&config->error));
 		else if (strcmp(path, "none") != 0)
 			add_file_and_certificate(files, path, configured);
 		free(path);
@@ -306,7 +306,7 @@ warn_unprotected(const char *path, unsigned mode)
 	struct nacre_buffer text = {0};
 
 	nacre_key_put_unprotected(path, mode, &text);
-	log_lines(NACRE_LOG_ERROR, nacre_buffer_span(&text));
+	nacre_log_lines(NACRE_LOG_ERROR, nacre_buffer_span(&text));
 	nacre_buffer_free(&text);
 	nacre_log(NACRE_LOG_INFO, "hint: chmod 600 %s", path);
 }

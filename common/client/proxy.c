@@ -61,7 +61,7 @@ start_command(struct nacre_client *client)
 		nacre_log(NACRE_LOG_DEBUG1, "Executing proxy command: exec %s", expanded);
 		error = command.failed ? NACRE_ERROR_MEMORY : start(client, arguments);
 	} else {
-		log_lines(NACRE_LOG_ERROR, nacre_buffer_span(&config->error));
+		nacre_log_lines(NACRE_LOG_ERROR, nacre_buffer_span(&config->error));
 	}
 	nacre_buffer_free(&command);
 	free(expanded);

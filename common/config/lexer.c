@@ -1,6 +1,8 @@
 /* Lines and words of configuration files. */
 #include "lexer.h"
 
+#include <nacre/config.h>
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -164,4 +166,42 @@ line_free(struct line *line)
 	free(line->words);
 	free(line->scratch);
 	*line = (struct line){0};
+}
+
+int
+nacre_words_split(const char *text, struct nacre_words *words)
+{
+	struct line line = {0};
+	struct nacre_span rest = nacre_span_of(text);
+	char *out;
+	int error = line_reserve(&line, rest.length);
+
+	*words = (struct nacre_words){0};
+	out = line.scratch;
+	for (span_trim(&rest); error == 0 && rest.length > 0; span_trim(&rest)) {
+		char *word = out;
+
+		error =
+		    word_copy(&rest, false, &out) ? line_add_word(&line, word) : NACRE_ERROR_FORMAT;
+	}
+	if (error == 0 && line.count == 0)
+		error = NACRE_ERROR_FORMAT;
+	if (error == 0 && (words->words = calloc(line.count + 1, sizeof(char *))) == NULL)
+		error = NACRE_ERROR_MEMORY;
+	for (; error == 0 && words->count < line.count; words->count++)
+		if ((words->words[words->count] = strdup(line.words[words->count])) == NULL)
+			error = NACRE_ERROR_MEMORY;
+	if (error != 0)
+		nacre_words_free(words);
+	line_free(&line);
+	return error;
+}
+
+void
+nacre_words_free(struct nacre_words *words)
+{
+	for (size_t i = 0; i < words->count; i++)
+		free(words->words[i]);
+	free(words->words);
+	*words = (struct nacre_words){0};
 }

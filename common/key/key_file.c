@@ -83,7 +83,7 @@ public_from_lines(struct nacre_span text, struct nacre_key **key, char **comment
 	struct nacre_span line, rest;
 	int error = NACRE_ERROR_FORMAT;
 
-	while (error != 0 && text_next_line(&text, &line)) {
+	while (error != 0 && nacre_line_next(&text, &line)) {
 		line = text_trim(line);
 		if (line.length == 0 || line.data[0] == '#')
 			continue;

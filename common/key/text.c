@@ -57,7 +57,7 @@ armor_read(struct nacre_span text, const char *label, struct nacre_buffer *conte
 
 	nacre_put_format(&begin, "-----BEGIN %s-----", label);
 	nacre_put_format(&end, "-----END %s-----", label);
-	while (text_next_line(&text, &line)) {
+	while (nacre_line_next(&text, &line)) {
 		line = text_trim(line);
 		if (nacre_span_equal(line, nacre_buffer_span(&end)) && inside)
 			return base64.failed
@@ -116,7 +116,7 @@ rfc4716_collect(struct nacre_span file, struct nacre_buffer *base64, char **comm
 	struct nacre_span line;
 	bool inside = false, continued = false;
 
-	while (text_next_line(&file, &line)) {
+	while (nacre_line_next(&file, &line)) {
 		line = text_trim(line);
 		if (!inside) {
 			inside = nacre_span_equals(line, RFC4716_BEGIN);

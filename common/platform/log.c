@@ -338,3 +338,12 @@ nacre_fatal(const char *format, ...)
 	va_end(arguments);
 	exit(255);
 }
+
+void
+nacre_log_lines(enum nacre_log_level level, struct nacre_span text)
+{
+	struct nacre_span line;
+
+	while (nacre_line_next(&text, &line))
+		nacre_log(level, "%.*s", (int)line.length, (const char *)line.data);
+}

@@ -2,6 +2,7 @@
  * Processes: detaching, descriptors, the process-id file, and starting a child. What two processes
  * say to each other over a socket is in handover.c.
  */
+#include <nacre/account.h>
 #include <nacre/process.h>
 
 #include <errno.h>
@@ -142,6 +143,10 @@ child_run(const struct nacre_process_start *start)
 	if (start->controlling_terminal)
 		ioctl(0, TIOCSCTTY, 0);
 	nacre_process_reset_signals();
+	if (start->account != NULL && nacre_account_become(start->account, NULL) != 0) {
+		child_complain(start->account->name, errno);
+		_exit(255);
+	}
 	if (start->directory != NULL && chdir(start->directory) != 0) {
 		child_complain(start->directory, errno);
 		(void)!chdir("/");

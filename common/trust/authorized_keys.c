@@ -169,7 +169,7 @@ nacre_authorized_keys_find(struct nacre_span text, size_t *offset, unsigned *lin
 	if (*offset > text.length)
 		return NACRE_ERROR_ARGUMENT;
 	rest = (struct nacre_span){text.data + *offset, text.length - *offset};
-	while (error == 0 && !found && text_next_line(&rest, &line)) {
+	while (error == 0 && !found && nacre_line_next(&rest, &line)) {
 		++*line_number;
 		*offset = text.length - rest.length;
 		if (line.length > TRUST_LINE_MAX)

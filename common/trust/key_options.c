@@ -36,6 +36,7 @@ nacre_key_options_free(struct nacre_key_options *options)
 {
 	free(options->command);
 	free(options->from);
+	free(options->source_address);
 	free(options->principals);
 	strings_free(options->environment, options->environment_count);
 	strings_free(options->permit_open, options->permit_open_count);
@@ -385,20 +386,20 @@ nacre_key_options_parse(
 	return NACRE_ERROR_FORMAT;
 }
 
-int
-nacre_key_options_allow(const struct nacre_key_options *options, const char *host,
-    const char *address, time_t now, const char **reason)
+enum nacre_key_verdict
+nacre_key_options_allow(
+    const struct nacre_key_options *options, const char *host, const char *address, time_t now)
 {
-	if (options->valid_before != 0 && now > 0 && (uint64_t)now >= options->valid_before) {
-		*reason = "key has expired";
-		return NACRE_ERROR_REFUSED;
-	}
+	if (options->valid_before != 0 && now > 0 && (uint64_t)now >= options->valid_before)
+		return NACRE_KEY_EXPIRED;
 	if (options->from != NULL && nacre_host_and_address_list(host, address,
-					 nacre_span_of(options->from)) != NACRE_MATCH_FOUND) {
-		*reason = "not from a permitted host";
-		return NACRE_ERROR_REFUSED;
-	}
-	return 0;
+					 nacre_span_of(options->from)) != NACRE_MATCH_FOUND)
+		return NACRE_KEY_NOT_FROM_HOST;
+	if (options->source_address != NULL &&
+	    nacre_address_list_strict(address, nacre_span_of(options->source_address)) !=
+		NACRE_MATCH_FOUND)
+		return NACRE_KEY_NOT_FROM_ADDRESS;
+	return NACRE_KEY_ALLOWED;
 }
 
 /* A copy of one side's list where the other side has none; both kept would widen what is permitted,

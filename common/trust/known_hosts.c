@@ -159,7 +159,7 @@ nacre_known_hosts_load_text(struct nacre_known_hosts *known, struct nacre_span t
 		known->name = strdup(name);
 	if (lower.failed || known->name == NULL)
 		error = NACRE_ERROR_MEMORY;
-	for (unsigned number = 1; error == 0 && text_next_line(&text, &line); number++)
+	for (unsigned number = 1; error == 0 && nacre_line_next(&text, &line); number++)
 		error = lookup_line(known, &lookup, line, number);
 	nacre_buffer_free(&lower);
 	return error;

@@ -49,7 +49,7 @@ upkeep_run(struct upkeep *upkeep, upkeep_line *each)
 	if (upkeep->job->name != NULL)
 		host_name_put_lower(nacre_span_of(upkeep->job->name), &upkeep->name);
 	rest = nacre_buffer_span(&old);
-	while (error == 0 && text_next_line(&rest, &text)) {
+	while (error == 0 && nacre_line_next(&rest, &text)) {
 		struct known_line line;
 		enum known_line_kind kind = known_line_parse(text, &line);
 

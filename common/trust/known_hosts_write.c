@@ -134,7 +134,7 @@ nacre_known_hosts_replace(const char *file, const char *name, struct nacre_key *
 		error = 0;
 	}
 	rest = nacre_buffer_span(&old);
-	while (error == 0 && text_next_line(&rest, &line)) {
+	while (error == 0 && nacre_line_next(&rest, &line)) {
 		if (line_dropped(line, nacre_span_of(name), drop, drop_count))
 			continue;
 		nacre_put_span(&text, line);

@@ -18,8 +18,7 @@ static int
 refuse(struct nacre_buffer *message, const char *what, const char *path)
 {
 	if (message != NULL)
-		nacre_put_format(message,
-		    "Authentication refused: bad ownership or modes for %s %s", what, path);
+		nacre_put_format(message, "bad ownership or modes for %s %s", what, path);
 	return NACRE_ERROR_PERMISSION;
 }
 

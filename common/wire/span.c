@@ -1,4 +1,4 @@
-/* Borrowed bytes, and name-lists over them. */
+/* Borrowed bytes: their lines, and name-lists over them. */
 #include <nacre/wire.h>
 
 #include <stdlib.h>
@@ -65,4 +65,23 @@ nacre_list_contains(struct nacre_span list, struct nacre_span name)
 		if (nacre_span_equal(next, name))
 			return true;
 	return false;
+}
+
+bool
+nacre_line_next(struct nacre_span *text, struct nacre_span *line)
+{
+	const uint8_t *end;
+	size_t length;
+
+	if (text->length == 0)
+		return false;
+	end = memchr(text->data, '\n', text->length);
+	length = end != NULL ? (size_t)(end - text->data) : text->length;
+	*line = (struct nacre_span){text->data, length};
+	if (length > 0 && text->data[length - 1] == '\r')
+		line->length--;
+	length += end != NULL;
+	text->data += length;
+	text->length -= length;
+	return true;
 }

@@ -1,4 +1,4 @@
-/* Lines and words of text files that have no quotes; config/lexer.c has those that do. */
+/* Words of text files that have no quotes; config/lexer.c has those that do. */
 #include <wire/text.h>
 
 #include <string.h>
@@ -7,23 +7,6 @@ static bool
 is_blank(uint8_t byte)
 {
 	return byte == ' ' || byte == '\t' || byte == '\r' || byte == '\n';
-}
-
-bool
-text_next_line(struct nacre_span *text, struct nacre_span *line)
-{
-	const uint8_t *end;
-
-	if (text->length == 0)
-		return false;
-	end = memchr(text->data, '\n', text->length);
-	line->data = text->data;
-	line->length = end != NULL ? (size_t)(end - text->data) : text->length;
-	text->data += line->length + (end != NULL);
-	text->length -= line->length + (end != NULL);
-	if (line->length > 0 && line->data[line->length - 1] == '\r')
-		line->length--;
-	return true;
 }
 
 struct nacre_span

@@ -5,6 +5,7 @@
 #ifndef NACRE_AUTHORIZED_KEYS_H
 #define NACRE_AUTHORIZED_KEYS_H
 
+#include <nacre/certificate.h>
 #include <nacre/error.h>
 #include <nacre/key.h>
 #include <nacre/wire.h>
@@ -30,6 +31,7 @@ struct nacre_key_options {
 	bool verify_required;
 	char *command;         /* forced, or NULL */
 	char *from;            /* pattern list, or NULL */
+	char *source_address;  /* of a certificate: addresses with CIDR masks, or NULL */
 	char *principals;      /* comma-separated, or NULL */
 	uint64_t valid_before; /* expiry-time: seconds since 1970 UTC; 0: none */
 	int tunnel;            /* -1: not given */
@@ -51,10 +53,24 @@ void nacre_key_options_free(struct nacre_key_options *options);
  */
 int nacre_key_options_parse(
     struct nacre_span text, struct nacre_key_options *options, const char **reason);
-/* Whether the options let a peer in now: from= (with its name and address) and expiry-time.
- * NACRE_ERROR_REFUSED with the reason in *reason (static storage). "host" may equal "address". */
-int nacre_key_options_allow(const struct nacre_key_options *options, const char *host,
-    const char *address, time_t now, const char **reason);
+/* Whether the options let a peer in now: expiry-time, from= (with its name and address), and a
+ * certificate's source-address. "host" may equal "address". */
+enum nacre_key_verdict {
+	NACRE_KEY_ALLOWED,
+	NACRE_KEY_EXPIRED,
+	NACRE_KEY_NOT_FROM_HOST,
+	NACRE_KEY_NOT_FROM_ADDRESS
+};
+enum nacre_key_verdict nacre_key_options_allow(
+    const struct nacre_key_options *options, const char *host, const char *address, time_t now);
+/*
+ * What a user certificate says about its sessions: its critical options and extensions
+ * (PROTOCOL.certkeys); what no extension permits is forbidden. Extensions that we do not know are
+ * passed over, critical options are not: NACRE_ERROR_REFUSED. Both leave lines, ended by LF, in
+ * "notes". Free *options after success.
+ */
+int nacre_key_options_of_certificate(const struct nacre_certificate *certificate,
+    struct nacre_key_options *options, struct nacre_buffer *notes);
 /* Merges the restrictions of a certificate's options into those of its authority's line: what
  * either forbids is forbidden. NACRE_ERROR_REFUSED when the two force different commands. */
 int nacre_key_options_merge(struct nacre_key_options *options,
@@ -85,6 +101,14 @@ int nacre_authorized_keys_find(struct nacre_span text, size_t *offset, unsigned 
     const struct nacre_key *key, bool authority, struct nacre_authorized_key *authorized,
     struct nacre_buffer *notes);
 
+/*
+ * Looks for a key (of a certificate: the key in it) in a list of public keys, one a line; 0 or
+ * NACRE_ERROR_NOT_FOUND. A line before it that is neither a key nor a comment is
+ * NACRE_ERROR_FORMAT: who relies on the list must know that it is none. *line_number is the line
+ * that decided.
+ */
+int nacre_key_list_find(struct nacre_span text, const struct nacre_key *key, unsigned *line_number);
+
 /* Reads a file of authorized keys, principals or CA keys: opened without following a FIFO or
  * device, at most "limit" bytes (0: 8 MiB), checked with nacre_secure_path() for "owner" up to
  * "home" if "strict". Reason in *message (a buffer, may be NULL). */
@@ -94,7 +118,7 @@ int nacre_read_trusted_file(const char *path, const char *home, uid_t owner, boo
 /*
  * StrictModes: the file and each directory above it up to and including "home" (NULL: up to "/")
  * belongs to "owner" or root and is writable by nobody else. "fd" is the opened file. 0 or
- * NACRE_ERROR_PERMISSION with a message like OpenSSH's.
+ * NACRE_ERROR_PERMISSION with "bad ownership or modes for file ..." in *message.
  */
 int nacre_secure_path(
     int fd, const char *path, const char *home, uid_t owner, struct nacre_buffer *message);

@@ -107,6 +107,12 @@ int nacre_expand_tokens(const char *text, const struct nacre_token *tokens, size
  * the user whose process this is. 0 or NACRE_ERROR_NOT_FOUND (no such user). */
 int nacre_expand_tilde(const char *path, const char *home, struct nacre_buffer *out);
 
+/* The words of a command line as in AuthorizedKeysCommand: blanks separate, quotes group, a
+ * backslash escapes. Free with nacre_words_free(). 0 or NACRE_ERROR_FORMAT (a quote stays open, or
+ * nothing is there), NACRE_ERROR_MEMORY. */
+int nacre_words_split(const char *text, struct nacre_words *words);
+void nacre_words_free(struct nacre_words *words);
+
 /* Reads a destination, "[user@]host" or "ssh://[user@]host[:port]". The strings are the caller's to
  * free (NULL where there is none); *port is -1 when there is none. "scheme": "ssh", "scp" or
  * "sftp"; *path (may be NULL): what follows the host of an URI. 0 or NACRE_ERROR_FORMAT. */

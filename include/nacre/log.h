@@ -50,6 +50,8 @@ void nacre_log_at(enum nacre_log_level level, const char *file, const char *func
 /* The same whatever the level, for a part of the program that has a level of its own. */
 void nacre_log_va(enum nacre_log_level level, const char *format, va_list arguments)
     __attribute__((format(printf, 2, 0)));
+/* Each line of a text. */
+void nacre_log_lines(enum nacre_log_level level, struct nacre_span text);
 /* Logs at FATAL and exits with status 255. */
 _Noreturn void nacre_fatal(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 #ifdef __FILE_NAME__

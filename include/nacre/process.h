@@ -51,6 +51,7 @@ void nacre_process_release_memory(void);
  * caller's memory, and the exec nothing is allocated. On failure the child exits with 255 after
  * writing "path: reason" to its standard error.
  */
+struct nacre_account;
 struct nacre_process_start {
 	const char *path;
 	char *const *arguments;
@@ -60,6 +61,7 @@ struct nacre_process_start {
 	bool new_session;          /* setsid() */
 	bool controlling_terminal; /* standard input becomes it */
 	int keep;                  /* one more descriptor that stays open, as number 3; -1: none */
+	const struct nacre_account *account; /* becomes it for good; NULL: stays who it is */
 };
 /* Returns the child's process id, or NACRE_ERROR_SYSTEM. Descriptors above are closed in it. */
 pid_t nacre_process_start(const struct nacre_process_start *start);

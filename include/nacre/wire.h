@@ -119,6 +119,9 @@ void nacre_put_string_end(struct nacre_buffer *buffer, size_t mark);
 void nacre_put_base64(struct nacre_buffer *buffer, struct nacre_span bytes);
 int nacre_get_base64(struct nacre_span text, struct nacre_buffer *bytes);
 
+/* Takes the next line off *text, without its end (LF or CR LF). False at the end of the text. */
+bool nacre_line_next(struct nacre_span *text, struct nacre_span *line);
+
 /*
  * Name-lists (RFC 4251 section 5): comma-separated names. nacre_list_next() returns the next
  * name and advances *list past it; an empty span at the end.

@@ -15,7 +15,7 @@ parse_line(struct nacre_span line)
 
 	if (nacre_authorized_key_parse(line, &authorized, &reason) == 0) {
 		nacre_key_options_allow(
-		    &authorized.options, "host.example.com", "192.0.2.1", 1700000000, &reason);
+		    &authorized.options, "host.example.com", "192.0.2.1", 1700000000);
 		nacre_authorized_key_free(&authorized);
 	}
 	if (nacre_authorized_principal_parse(line, &options, &name, &reason) == 0)

@@ -97,18 +97,18 @@ lets_in_by_host_and_time(void **state)
 		&options, &reason),
 	    0);
 	assert_int_equal(
-	    nacre_key_options_allow(&options, "a.example", "203.0.113.1", 1, &reason), 0);
+	    nacre_key_options_allow(&options, "a.example", "203.0.113.1", 1), NACRE_KEY_ALLOWED);
 	assert_int_equal(
-	    nacre_key_options_allow(&options, "192.0.2.1", "192.0.2.1", 1, &reason), 0);
+	    nacre_key_options_allow(&options, "192.0.2.1", "192.0.2.1", 1), NACRE_KEY_ALLOWED);
+	assert_int_equal(nacre_key_options_allow(&options, "a.bad.example", "192.0.2.1", 1),
+	    NACRE_KEY_NOT_FROM_HOST);
 	assert_int_equal(
-	    nacre_key_options_allow(&options, "a.bad.example", "192.0.2.1", 1, &reason),
-	    NACRE_ERROR_REFUSED);
-	assert_int_equal(nacre_key_options_allow(&options, "b.net", "203.0.113.1", 1, &reason),
-	    NACRE_ERROR_REFUSED);
-	assert_int_equal(
-	    nacre_key_options_allow(&options, "a.example", "192.0.2.1", 1893456000, &reason),
-	    NACRE_ERROR_REFUSED);
-	assert_string_equal(reason, "key has expired");
+	    nacre_key_options_allow(&options, "b.net", "203.0.113.1", 1), NACRE_KEY_NOT_FROM_HOST);
+	assert_int_equal(nacre_key_options_allow(&options, "a.example", "192.0.2.1", 1893456000),
+	    NACRE_KEY_EXPIRED);
+	options.source_address = strdup("198.51.100.0/24");
+	assert_int_equal(nacre_key_options_allow(&options, "a.example", "192.0.2.1", 1),
+	    NACRE_KEY_NOT_FROM_ADDRESS);
 	nacre_key_options_free(&options);
 }
 
