@@ -389,6 +389,7 @@ authentication_free(struct authentication *authentication)
 		free(authentication->used_keys[i]);
 	free(authentication->used_keys);
 	nacre_buffer_free(&authentication->key_text);
+	record_key_free(&authentication->key_record);
 	if (authentication->has_options)
 		nacre_key_options_free(&authentication->options);
 	*authentication = (struct authentication){0};

@@ -3,6 +3,7 @@
  * owner for this session. Whose key it is, is decided in authorize_key.c and its neighbours.
  */
 #include "authorize.h"
+#include "record.h"
 
 #include <nacre/log.h>
 
@@ -148,7 +149,7 @@ try_key(struct login *login, const struct nacre_key *key, const struct offered_k
 	struct nacre_buffer fingerprint = {0};
 	enum answer_kind kind = ANSWER_FAILURE;
 
-	describe_key(login, key, &authentication->key_text);
+	record_key(login, key);
 	if (!key_is_acceptable(login, offered->algorithm, key))
 		return ANSWER_FAILURE;
 	put_fingerprint(login, key, &fingerprint);
@@ -174,7 +175,7 @@ authenticate_publickey(struct login *login, struct nacre_reader *fields, struct 
 	enum answer_kind kind = ANSWER_FAILURE;
 
 	(void)answer;
-	nacre_buffer_clear(&login->authentication.key_text);
+	record_key(login, NULL);
 	if (!fields->failed && nacre_key_from_blob(offered.blob, &key) == 0)
 		kind = try_key(login, key, &offered);
 	nacre_key_free(key);

@@ -32,8 +32,11 @@ server_log_open(const struct server *server)
 		fprintf(stderr, "Couldn't open logfile %s: %s\n", line->log_file, strerror(errno));
 		exit(1);
 	}
-	if (config != NULL)
+	if (config != NULL) {
 		nacre_log_level_set((enum nacre_log_level)config->log_level);
+		nacre_log_format_set((enum nacre_log_format)config->log_format);
+		nacre_log_verbose_set(config->log_verbose.words, config->log_verbose.count);
+	}
 	if (line->debug > 0)
 		nacre_log_level_set((enum nacre_log_level)(NACRE_LOG_DEBUG1 - 1 + line->debug));
 	if (line->quiet)

@@ -14,6 +14,14 @@
 
 #define AUTHENTICATION_SERVICE "ssh-connection"
 
+/* A key as the log's objects name it; texts have a NUL behind them (record.c). */
+struct key_record {
+	const char *type; /* NULL: no key */
+	struct nacre_buffer fingerprint, certificate_id, authority;
+	bool certificate;
+	uint64_t serial;
+};
+
 /* The state of user authentication (authenticate.c). */
 struct authentication {
 	char *user; /* as the peer says; NULL before the first request */
@@ -29,6 +37,7 @@ struct authentication {
 	size_t used_key_count;
 	char *method;                     /* that succeeded last */
 	struct nacre_buffer key_text;     /* "ED25519 SHA256:...", for the log */
+	struct key_record key_record;     /* of the key that was offered last */
 	struct nacre_key_options options; /* of the key that let the user in */
 	bool has_options;
 };

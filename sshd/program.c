@@ -69,10 +69,21 @@ log_start(const struct channel *channel, const struct program *program)
 		snprintf(text, sizeof text, "subsystem '%.200s'", program->subsystem);
 	else
 		snprintf(text, sizeof text, "%s", what);
-	nacre_log(NACRE_LOG_VERBOSE, "Starting session: %s%s%s for %s from %.200s port %d id %u",
-	    text, channel->has_terminal ? " on " : "",
-	    channel->has_terminal ? channel->terminal_name + strlen("/dev/") : "",
-	    login->account.name, login->peer.address, login->peer.port, channel->number);
+	const char *terminal =
+	    channel->has_terminal ? channel->terminal_name + strlen("/dev/") : NULL;
+	const struct nacre_log_field fields[] = {
+	    nacre_field_number("channel", channel->number),
+	    nacre_field_text("kind", program->subsystem != NULL ? "subsystem" : what),
+	    nacre_field_text("subsystem", program->subsystem),
+	    /* What users run is theirs: only what the administrator wrote is logged. */
+	    nacre_field_text("command", program->forced_by != NULL ? program->command : NULL),
+	    nacre_field_text("forced_by", program->forced_by),
+	    nacre_field_text("terminal", terminal),
+	};
+	nacre_log_event(NACRE_LOG_VERBOSE, "session_start", fields, MEMBERS(fields),
+	    "Starting session: %s%s%s for %s from %.200s port %d id %u", text,
+	    terminal != NULL ? " on " : "", terminal != NULL ? terminal : "", login->account.name,
+	    login->peer.address, login->peer.port, channel->number);
 }
 
 /* A file's text to the user, with the line ends of a terminal. */

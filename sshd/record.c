@@ -1,6 +1,9 @@
 /* The lines about a connection's life. Tools such as fail2ban parse them. */
 #include "record.h"
 
+#include "authorize.h"
+
+#include <nacre/certificate.h>
 #include <nacre/crypto.h>
 #include <nacre/log.h>
 #include <nacre/poller.h>
@@ -68,6 +71,53 @@ record_connection(struct login *login)
 	    peer->local_address, peer->local_port);
 }
 
+/* Keys -------------------------------------------------------------------------------------- */
+
+static const char *
+text_of(const struct nacre_buffer *buffer)
+{
+	return nacre_buffer_length(buffer) > 0 && !buffer->failed
+		   ? (const char *)buffer->data + buffer->start
+		   : NULL;
+}
+
+static void
+record_certificate(
+    struct login *login, const struct nacre_certificate *certificate, struct key_record *record)
+{
+	record->certificate = true;
+	record->serial = certificate->serial;
+	nacre_put_span(&record->certificate_id, certificate->key_id);
+	nacre_put_byte(&record->certificate_id, 0);
+	put_fingerprint(login, certificate->authority, &record->authority);
+}
+
+void
+record_key_free(struct key_record *record)
+{
+	nacre_buffer_free(&record->fingerprint);
+	nacre_buffer_free(&record->certificate_id);
+	nacre_buffer_free(&record->authority);
+	*record = (struct key_record){0};
+}
+
+void
+record_key(struct login *login, const struct nacre_key *key)
+{
+	struct key_record *record = &login->authentication.key_record;
+	struct nacre_buffer *text = &login->authentication.key_text;
+
+	record_key_free(record);
+	nacre_buffer_clear(text);
+	if (key == NULL)
+		return;
+	record->type = nacre_key_type_label(key);
+	put_fingerprint(login, key, &record->fingerprint);
+	describe_key(login, key, text);
+	if (nacre_key_certificate(key) != NULL)
+		record_certificate(login, nacre_key_certificate(key), record);
+}
+
 /* Attempts -------------------------------------------------------------------------------- */
 
 static const struct {
@@ -106,19 +156,23 @@ record_attempt(
     const struct login *login, const char *method, const struct answer *answer, bool usable)
 {
 	const struct authentication *authentication = &login->authentication;
-	struct nacre_span key_text = {NULL, 0};
-	char user[300];
+	const struct key_record *record = &authentication->key_record;
+	bool by_key = strcmp(method, "publickey") == 0 && record->type != NULL;
+	bool certified = by_key && record->certificate;
+	const char *key = by_key ? text_of(&authentication->key_text) : NULL;
 	bool postponed = strcmp(outcomes[answer->kind].text, "Postponed") == 0;
-
-	if (strcmp(method, "publickey") == 0 && nacre_buffer_length(&authentication->key_text) > 0)
-		key_text = nacre_span_of((const char *)authentication->key_text.data);
-	const char *key = (const char *)key_text.data;
+	char user[300];
 	const struct nacre_log_field fields[] = {
 	    nacre_field_text("method", method),
 	    nacre_field_text("result", answer->partial ? "partial" : outcomes[answer->kind].word),
 	    nacre_field_text("user", authentication->user),
 	    nacre_field_boolean("valid_user", authentication->allowed),
-	    nacre_field_text("key", key),
+	    nacre_field_text("key_type", by_key ? record->type : NULL),
+	    nacre_field_text("fingerprint", by_key ? text_of(&record->fingerprint) : NULL),
+	    nacre_field_text("certificate_id", certified ? text_of(&record->certificate_id) : NULL),
+	    certified ? nacre_field_number("certificate_serial", record->serial)
+		      : nacre_field_text("certificate_serial", NULL),
+	    nacre_field_text("authority", certified ? text_of(&record->authority) : NULL),
 	};
 	nacre_log_event(attempt_level(login, method, answer, usable), "authentication", fields,
 	    MEMBERS(fields), "%s %s for %s from %.200s port %d ssh2%s%s",
@@ -186,9 +240,9 @@ static const char *
 ending_word(const struct ending *ending)
 {
 	if (!ending->by_peer)
-		return ending->error == NACRE_ERROR_NEGOTIATION ? "no agreement"
+		return ending->error == NACRE_ERROR_NEGOTIATION ? "no_agreement"
 		       : ending->error == NACRE_ERROR_REFUSED   ? "refused"
-								: "protocol error";
+								: "protocol_error";
 	if (ending->reason != 0)
 		return "disconnected";
 	return ending->error == NACRE_ERROR_SYSTEM ? "reset" : "closed";
@@ -199,11 +253,12 @@ static void
 event_disconnect(const struct login *login, const char *how, struct nacre_span reason,
     const uint64_t *sent, const uint64_t *received)
 {
+	bool after_login = sent != NULL;
 	const struct nacre_log_field fields[] = {
-	    nacre_field_text("how", how),
-	    nacre_field_boolean("authenticated", login->state == MONITOR_SESSION),
-	    nacre_field_text(
-		"user", login->state == MONITOR_SESSION ? NULL : login->authentication.user),
+	    nacre_field_text("outcome", how),
+	    nacre_field_boolean("authenticated", after_login),
+	    /* After login it is in the context. */
+	    nacre_field_text("user", after_login ? NULL : login->authentication.user),
 	    nacre_field_number("duration_ms", nacre_clock_ms() - login->began),
 	    reason.length > 0 ? nacre_field_span("reason", reason)
 			      : nacre_field_text("reason", NULL),
@@ -235,7 +290,7 @@ record_timeout(const struct login *login)
 {
 	nacre_log(NACRE_LOG_FATAL, "Timeout before authentication for %s port %d",
 	    login->peer.address, login->peer.port);
-	event_disconnect(login, "login timeout", (struct nacre_span){NULL, 0}, NULL, NULL);
+	event_disconnect(login, "login_timeout", (struct nacre_span){NULL, 0}, NULL, NULL);
 }
 
 /* The end of a session ------------------------------------------------------------------------ */
@@ -249,7 +304,7 @@ record_logout(const struct login *login, const char *how, struct nacre_span text
 	if (strcmp(how, "disconnected") == 0)
 		nacre_log(NACRE_LOG_INFO, "Disconnected from user %s %s port %d",
 		    login->account.name, peer->address, peer->port);
-	else if (strcmp(how, "protocol error") == 0)
+	else if (strcmp(how, "protocol_error") == 0)
 		nacre_log(NACRE_LOG_INFO, "Disconnecting user %s %s port %d: %.*s",
 		    login->account.name, peer->address, peer->port,
 		    (int)(text.length < TEXT_MOST ? text.length : TEXT_MOST),

@@ -18,6 +18,9 @@ struct ending {
 
 /* A connection begins: gives it its name in the log. */
 void record_connection(struct login *login);
+/* The key that a request is about, or NULL: for what is logged of it. */
+void record_key(struct login *login, const struct nacre_key *key);
+void record_key_free(struct key_record *record);
 /* The outcome of a request; "usable": the method is one of those that are offered. */
 void record_attempt(
     const struct login *login, const char *method, const struct answer *answer, bool usable);
@@ -25,7 +28,7 @@ void record_attempt(
 void record_ending(const struct login *login, const struct ending *ending);
 /* The grace time is over. */
 void record_timeout(const struct login *login);
-/* It ends after login. "how" is "disconnected" (by a message of the peer), "protocol error", "closed",
+/* It ends after login. "how" is "disconnected" (by a message of the peer), "protocol_error", "closed",
  * "reset", "timeout" or "terminated"; "text" is what was said. */
 void record_logout(const struct login *login, const char *how, struct nacre_span text,
     uint64_t sent, uint64_t received);

@@ -212,11 +212,27 @@ signal_name(int number)
 	return "SIG@openssh.com";
 }
 
+static void
+log_end(const struct channel *channel, int status)
+{
+	const struct login *login = channel->user->login;
+	const struct nacre_log_field fields[] = {
+	    nacre_field_number("channel", channel->number),
+	    WIFEXITED(status) ? nacre_field_number("exit_status", (uint64_t)WEXITSTATUS(status))
+			      : nacre_field_text("exit_status", NULL),
+	    nacre_field_text(
+		"exit_signal", WIFSIGNALED(status) ? signal_name(WTERMSIG(status)) : NULL),
+	};
+
+	nacre_log_event(NACRE_LOG_VERBOSE, "session_end", fields, MEMBERS(fields),
+	    "Close session: user %s from %.200s port %d id %u", login->account.name,
+	    login->peer.address, login->peer.port, channel->number);
+}
+
 void
 session_child_ended(struct channel *channel, int status)
 {
 	struct nacre_session *session = channel->user->session;
-	const struct login *login = channel->user->login;
 
 	channel->child = -1;
 	if (WIFEXITED(status))
@@ -225,8 +241,7 @@ session_child_ended(struct channel *channel, int status)
 	else if (WIFSIGNALED(status))
 		nacre_channel_request_exit_signal(
 		    session, channel->number, signal_name(WTERMSIG(status)), WCOREDUMP(status), "");
-	nacre_log(NACRE_LOG_VERBOSE, "Close session: user %s from %.200s port %d id %u",
-	    login->account.name, login->peer.address, login->peer.port, channel->number);
+	log_end(channel, status);
 	/* Nobody is left to read standard input. */
 	if (!channel->has_terminal && channel->endpoints[0].sink) {
 		nacre_channel_discard(session, channel->number);

@@ -94,7 +94,7 @@ disconnected(struct user_session *user, const struct nacre_event *event)
 		    login->peer.address, login->peer.port, reason,
 		    (int)(text.length < 500 ? text.length : 500), (const char *)text.data);
 	record_logout(
-	    login, by_peer ? "disconnected" : "protocol error", text, user->sent, user->received);
+	    login, by_peer ? "disconnected" : "protocol_error", text, user->sent, user->received);
 	leave(user, by_peer ? 0 : 255);
 }
 

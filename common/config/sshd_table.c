@@ -133,6 +133,11 @@ const struct keyword sshd_keywords[] = {
 {"PermitUserEnvironment",		&value_boolean_or_text, AT(permit_user_environment),	AT(permit_user_environment_list), NULL, 0, "no",		NULL},
 {"PubkeyAuthOptions",			&value_pubkey_options,	AT(pubkey_auth_options),	0, NULL, MATCH,				"none",			NULL},
 
+/* Ours alone: printed where they are set. */
+{"LogFormat",				&value_log_format,	AT(log_format),			0, choices_log_format, 0,		"text",			NULL},
+{"MetricsListen",			&value_metrics_listen,	AT(metrics_listen),		0, NULL, KEYWORD_NONE,			NULL,			NULL},
+{"ProxyProtocol",			&value_networks,	AT(proxy_protocol),		0, NULL, KEYWORD_NONE | KEYWORD_ALONE | APPENDS, NULL,		NULL},
+
 /* Steering. */
 {"Match",				&value_sshd_match,	0, 0, NULL, MATCH | APPENDS,	NULL, NULL},
 {"Include",				&value_sshd_include,	0, 0, NULL, MATCH | APPENDS,	NULL, NULL},

@@ -23,4 +23,10 @@ extern const struct value_type value_permit_tunnel; /* int, a set */
 extern const struct value_type value_kerberos;      /* refused when it asks for something */
 extern const struct value_type value_routing_domain;
 
+/* sshd_own_values.c: of the keywords that OpenSSH does not have. */
+extern const struct value_type value_log_format;     /* int */
+extern const struct value_type value_metrics_listen; /* char * */
+extern const struct value_type value_networks;       /* struct nacre_words */
+extern const struct choice choices_log_format[];
+
 #endif

@@ -181,6 +181,10 @@ struct nacre_sshd_config {
 	int log_level;       /* enum nacre_log_level */
 	int syslog_facility; /* LOG_... of syslog.h */
 	struct nacre_words log_verbose;
+	int log_format;       /* enum nacre_log_format */
+	char *metrics_listen; /* "ADDRESS:PORT" (loopback) or the path of a socket */
+	/* Networks (ADDRESS/MASKLEN or ADDRESS) of proxies that name the client in a header. */
+	struct nacre_words proxy_protocol;
 	int fingerprint_hash; /* enum nacre_fingerprint_hash */
 	char *sshd_auth_path;
 	char *sshd_session_path;
