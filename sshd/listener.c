@@ -414,6 +414,8 @@ say_what_is_not_in_force(const struct nacre_sshd_config *config)
 	    {"ChannelTimeout", config->channel_timeout_count > 0},
 	    {"UnusedConnectionTimeout", config->unused_connection_timeout > 0},
 	    {"PerSourceMaxStartups", config->per_source_max_startups != INT_MAX},
+	    {"MetricsListen", config->metrics_listen != NULL},
+	    {"ProxyProtocol", config->proxy_protocol.count > 0},
 	};
 
 	for (size_t i = 0; i < MEMBERS(rows); i++)
