@@ -24,6 +24,7 @@ MANDIR ?= $(PREFIX)/share/man
 LIBEXECDIR ?= $(PREFIX)/libexec/nacre
 SYSCONFDIR ?= /etc/ssh
 
+comma := ,
 PKG_CONFIG ?= pkg-config
 OPTIMIZE ?= -O2 -g
 
@@ -46,7 +47,7 @@ backend_libs := $(foreach module,$(modules),$(module_libs_$(module)))
 
 NACRE_CPPFLAGS := -D_GNU_SOURCE -Iinclude -Icommon -I. -DNACRE_VERSION='"$(VERSION)"' \
     -DNACRE_SYSCONFDIR='"$(SYSCONFDIR)"' -DNACRE_LIBEXECDIR='"$(LIBEXECDIR)"' \
-    $(base_cflags) $(backend_cflags)
+    $(if $(SANITIZE),-DNACRE_SANITIZED) $(base_cflags) $(backend_cflags)
 NACRE_CFLAGS := -std=gnu11 $(OPTIMIZE) $(WARNINGS) $(HARDENING) $(SANITIZER) -fno-semantic-interposition \
     -MMD -MP
 NACRE_LDFLAGS := $(HARDENING_LINK) $(SANITIZER) -Wl,--as-needed
@@ -156,11 +157,22 @@ $(unconfined_sshd): $(sources_sshd:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/tests/unco
 fuzz_names := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 fuzz_replays := $(fuzz_names:%=$(BUILD)/fuzz/%)
 FUZZ_SECONDS ?= 60
+# The monitor as it is in sshd, between functions of the target that stand for what is around it.
+fuzz_objects_fuzz_monitor := $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out sshd/sshd.c,$(sources_sshd)))
+fuzz_libs_fuzz_monitor := $(libs_sshd) $(addprefix -Wl$(comma)--wrap=,exit fork kill waitpid alarm sigaction poll \
+    frame_receive nacre_process_receive nacre_process_send nacre_account_find \
+    nacre_account_check_password nacre_account_state nacre_account_act_as nacre_account_act_end)
 .PHONY: fuzz-replays fuzz fuzz-targets
 fuzz-replays: $(fuzz_replays)
-$(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/replay.o $(static_library)
-	@mkdir -p $(@D)
-	$(CC) -pie -o $@ $(NACRE_LDFLAGS) $(LDFLAGS) $^ $(base_libs) $(backend_libs) -ldl -lpthread
+define fuzz_rule
+$(BUILD)/fuzz/$(1): $(BUILD)/obj/tests/fuzz/$(1).o $(BUILD)/obj/tests/fuzz/replay.o $(fuzz_objects_$(1)) $(static_library)
+	@mkdir -p $$(@D)
+	$$(CC) -pie -o $$@ $$(NACRE_LDFLAGS) $$(LDFLAGS) $$^ $(fuzz_libs_$(1)) $$(base_libs) $$(backend_libs) -ldl -lpthread
+$(BUILD)/libfuzzer/$(1): $(BUILD)/obj/tests/fuzz/$(1).o $(fuzz_objects_$(1)) $(static_library)
+	@mkdir -p $$(@D)
+	$$(CC) -pie -o $$@ -fsanitize=fuzzer $$(NACRE_LDFLAGS) $$(LDFLAGS) $$^ $(fuzz_libs_$(1)) $$(base_libs) $$(backend_libs) -ldl -lpthread
+endef
+$(foreach target,$(fuzz_names),$(eval $(call fuzz_rule,$(target))))
 fuzz:
 	$(MAKE) BUILD=$(BUILD)/libfuzzer CC=clang SANITIZE=address,undefined,fuzzer-no-link fuzz-targets
 	@set -e; for target in $(fuzz_names); do \
@@ -168,9 +180,6 @@ fuzz:
 	    $(BUILD)/libfuzzer/libfuzzer/$$target -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 \
 	        $(BUILD)/libfuzzer/corpus/$$target tests/fuzz/corpus/$${target#fuzz_}; done
 fuzz-targets: $(fuzz_names:%=$(BUILD)/libfuzzer/%)
-$(BUILD)/libfuzzer/%: $(BUILD)/obj/tests/fuzz/%.o $(static_library)
-	@mkdir -p $(@D)
-	$(CC) -pie -o $@ -fsanitize=fuzzer $(NACRE_LDFLAGS) $(LDFLAGS) $^ $(base_libs) $(backend_libs) -ldl -lpthread
 
 # The examples that the README shows, and the benchmark of the session alone.
 example_files := $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c))

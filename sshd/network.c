@@ -28,7 +28,7 @@
 #define DESCRIPTOR_LIMIT 6 /* 0 to 2 are /dev/null, the monitor, the connection's two */
 #define MEMORY_LIMIT     ((size_t)128 * 1024 * 1024)
 
-#if defined(__SANITIZE_ADDRESS__) || defined(NACRE_UNCONFINED)
+#if defined(NACRE_SANITIZED) || defined(NACRE_UNCONFINED)
 #define CONFINED false /* for tools that make calls of their own: the sanitizers, valgrind */
 #else
 #define CONFINED true

@@ -114,16 +114,23 @@ struct multiplier {
 	int16_t inverse; /* value / m modulo 2^16 */
 };
 
+/* The lower half of a product; it is made without a sign, for which it would be too large. */
+static inline int16_t
+product_low(int16_t a, int16_t b)
+{
+	return (int16_t)((uint32_t)(uint16_t)a * (uint16_t)b);
+}
+
 static struct multiplier
 multiplier_of(int16_t value, const struct modulus *m)
 {
-	return (struct multiplier){value, (int16_t)((uint16_t)value * (uint16_t)m->inverse)};
+	return (struct multiplier){value, product_low(value, m->inverse)};
 }
 
 static inline int16_t
 montgomery(int16_t a, struct multiplier b, int16_t m)
 {
-	int16_t low = (int16_t)((uint16_t)a * (uint16_t)b.inverse);
+	int16_t low = product_low(a, b.inverse);
 
 	return (int16_t)((a * b.value >> 16) - (low * m >> 16));
 }

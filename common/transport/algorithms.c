@@ -159,7 +159,8 @@ put_name(struct nacre_buffer *list, size_t mark, struct nacre_span name)
 {
 	struct nacre_span held = nacre_buffer_span(list);
 
-	held.data += mark;
+	if (mark > 0)
+		held.data += mark;
 	held.length -= mark;
 	if (held.length > 0 && nacre_list_contains(held, name))
 		return;

@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#if defined(__SANITIZE_ADDRESS__) || !defined(__has_include)
+#if defined(NACRE_SANITIZED) || !defined(__has_include)
 #define CAN_RUN 0
 #elif !__has_include(<valgrind/memcheck.h>)
 #define CAN_RUN 0

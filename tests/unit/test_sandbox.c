@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -20,7 +21,7 @@
 
 #include <cmocka.h>
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_UNDEFINED__)
+#ifdef NACRE_SANITIZED /* the sanitizers make calls and maps of their own */
 #define CONFINABLE 0
 #else
 #define CONFINABLE 1
@@ -167,5 +168,8 @@ main(void)
 	    cmocka_unit_test(test_work_goes_on),
 	};
 
-	return CONFINABLE ? cmocka_run_group_tests(tests, NULL, NULL) : 0;
+	if (CONFINABLE)
+		return cmocka_run_group_tests(tests, NULL, NULL);
+	puts("[  SKIPPED ] the sandbox forbids what the sanitizers do");
+	return 0;
 }
