@@ -22,18 +22,17 @@ class KeyServer:
         self.second_port = PORTS.take()
         for name in ('authorized', 'authorities', 'revoked', 'principals'):
             self.write(name, '')
-        more = f'''LogLevel VERBOSE
-Port {self.second_port}
-AuthorizedKeysFile {self.path('authorized')}
+        more = f'''Port {self.second_port}
 TrustedUserCAKeys {self.path('authorities')}
 RevokedKeys {self.path('revoked')}
-{global_lines}
+{global_lines.replace('FOLDER', self.folder)}
 Match LocalPort {self.second_port}
-{second}
+{second.replace('FOLDER', self.folder)}
 '''
-        # The first AuthorizedKeysFile and LogLevel count: ours stand where the maker's would.
-        server = servers.sshd(program, more, key_types=['ed25519'], own_keys=True)
-        self.server = server
+        self.server = servers.sshd(program, more, key_types=['ed25519'], options=[
+            '-o', 'LogLevel=VERBOSE', '-o', f'AuthorizedKeysFile={self.path("authorized")}'])
+        with open(self.server.known_hosts, 'r+') as file:
+            file.write(file.read().replace(str(self.server.port), str(self.second_port)))
         self.logged = 0
 
     def path(self, name):
@@ -75,10 +74,6 @@ Match LocalPort {self.second_port}
     def login(self, key, *options, second=False, command='echo in'):
         """The output of a command, or None when the key was refused."""
         client = Client('/usr/bin/ssh', key)
-        with open(self.server.known_hosts) as file:
-            hosts = file.read()
-        with open(self.server.known_hosts, 'w') as file:
-            file.write(hosts.replace(str(self.server.port), str(self.second_port)) + hosts)
         words = [*client.options(self.server), *options, '-p',
                  str(self.second_port if second else self.server.port), f'{self.user}@127.0.0.1', command]
         result = run(['/usr/bin/ssh', *words])
