@@ -135,9 +135,13 @@ server_session_options(
     const struct server *server, struct nacre_session_options *options, struct nacre_span *blobs)
 {
 	const struct nacre_sshd_config *config = server->config;
+	size_t blob_count = 0;
 
-	for (size_t i = 0; i < server->host_key_count; i++)
-		blobs[i] = nacre_buffer_span(&server->host_keys[i].blob);
+	for (size_t i = 0; i < server->host_key_count; i++) {
+		blobs[blob_count++] = nacre_buffer_span(&server->host_keys[i].blob);
+		if (nacre_buffer_length(&server->host_keys[i].certificate) > 0)
+			blobs[blob_count++] = nacre_buffer_span(&server->host_keys[i].certificate);
+	}
 	*options = (struct nacre_session_options){
 	    .role = NACRE_SERVER,
 	    .software = SERVER_SOFTWARE,
@@ -150,7 +154,7 @@ server_session_options(
 	    .macs_server_to_client = config->macs,
 	    .compression = config->compression ? "none,zlib@openssh.com" : "none",
 	    .host_keys = blobs,
-	    .host_key_count = server->host_key_count,
+	    .host_key_count = blob_count,
 	    .server_signature_algorithms = config->pubkey_accepted_algorithms,
 	    .moduli = server->moduli,
 	    .required_rsa_bits = (unsigned)config->required_rsa_size,

@@ -1,9 +1,11 @@
 /*
- * Host keys. The listener reads and checks the files; a worker gets the public halves and a sealed
- * memory file with the private ones, which only its monitor reads, each when it first signs.
+ * Host keys and their certificates. The listener reads and checks the files; a worker gets the
+ * public halves and a sealed memory file with the private ones. Signing is in host_key_sign.c.
  */
 #include "server.h"
 
+#include <nacre/agent.h>
+#include <nacre/certificate.h>
 #include <nacre/crypto.h>
 #include <nacre/log.h>
 #include <nacre/process.h>
@@ -31,28 +33,29 @@ complain_open(const char *path, unsigned mode)
 }
 
 static int
-read_key_file(const char *path, struct nacre_buffer *text)
+read_key_file(const char *path, bool in_agent, struct nacre_buffer *text)
 {
 	struct stat status;
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 
 	if (fd < 0) {
 		/* Nobody asked for the default keys by name. */
-		bool quiet =
-		    errno == ENOENT && strncmp(path, DEFAULT_PREFIX, strlen(DEFAULT_PREFIX)) == 0;
+		bool quiet = in_agent || (errno == ENOENT && strncmp(path, DEFAULT_PREFIX,
+								 strlen(DEFAULT_PREFIX)) == 0);
 		nacre_log(quiet ? NACRE_LOG_DEBUG1 : NACRE_LOG_ERROR,
 		    "Unable to load host key \"%s\": %s", path, strerror(errno));
 		return NACRE_ERROR_NOT_FOUND;
 	}
 	int error = fstat(fd, &status) == 0 && S_ISREG(status.st_mode) ? 0 : NACRE_ERROR_SYSTEM;
 	if (error == 0 && status.st_uid == getuid() && (status.st_mode & 077) != 0) {
-		complain_open(path, status.st_mode & 0777);
+		if (!in_agent)
+			complain_open(path, status.st_mode & 0777);
 		error = NACRE_ERROR_PERMISSION;
 	}
 	if (error == 0)
 		error = nacre_process_read_file(fd, KEY_FILE_BYTES, text);
 	close(fd);
-	if (error != 0)
+	if (error != 0 && !in_agent)
 		nacre_log(NACRE_LOG_ERROR, "Unable to load host key \"%s\": %s", path,
 		    nacre_error_string(error));
 	return error;
@@ -67,8 +70,9 @@ known_already(const struct server *server, const struct nacre_key *key)
 	return false;
 }
 
+/* "text": that of the private key file; empty for a key that is in the agent. */
 static int
-keep_key(struct server *server, const char *path, struct nacre_key *private_key,
+keep_key(struct server *server, const char *path, const struct nacre_key *loaded,
     struct nacre_span text, struct nacre_buffer *all)
 {
 	struct host_key *keys =
@@ -81,36 +85,126 @@ keep_key(struct server *server, const char *path, struct nacre_key *private_key,
 	*key = (struct host_key){.path = strdup(path),
 	    .text_offset = nacre_buffer_length(all),
 	    .text_length = text.length};
-	int error = nacre_key_put_blob(private_key, true, &key->blob);
+	int error = nacre_key_put_blob(loaded, true, &key->blob);
 	if (error == 0)
 		error = nacre_key_from_blob(nacre_buffer_span(&key->blob), &key->public_key);
 	nacre_put_span(all, text);
-	if (error == 0)
-		server->host_key_count++;
+	server->host_key_count++;
 	return all->failed ? NACRE_ERROR_MEMORY : error;
+}
+
+static void
+add_key(struct server *server, const char *path, const struct nacre_key *key,
+    struct nacre_span text, struct nacre_buffer *all)
+{
+	int error = 0;
+
+	if (known_already(server, key))
+		nacre_log(NACRE_LOG_DEBUG1, "Host key \"%s\" is there already", path);
+	else if ((error = keep_key(server, path, key, text, all)) != 0)
+		nacre_log(NACRE_LOG_ERROR, "Unable to load host key \"%s\": %s", path,
+		    nacre_error_string(error));
+}
+
+static bool
+agent_is_there(const char *path)
+{
+	struct nacre_agent *agent = NULL;
+	int error = nacre_agent_connect(strcmp(path, "SSH_AUTH_SOCK") == 0 ? NULL : path, &agent);
+
+	nacre_agent_free(agent);
+	if (error != 0)
+		nacre_log(NACRE_LOG_ERROR, "Could not connect to agent \"%s\": %s", path,
+		    error == NACRE_ERROR_SYSTEM ? strerror(errno) : nacre_error_string(error));
+	return error == 0;
+}
+
+/* The public half alone will do when the agent has the other. */
+static bool
+load_for_agent(struct server *server, const char *path, struct nacre_buffer *all)
+{
+	const struct nacre_span none = {NULL, 0};
+	struct nacre_key *key = NULL;
+
+	if (server->config->host_key_agent == NULL ||
+	    !agent_is_there(server->config->host_key_agent) ||
+	    nacre_key_load_public(path, &key, NULL) != 0)
+		return false;
+	nacre_log(NACRE_LOG_DEBUG1, "will rely on agent for hostkey %s", path);
+	add_key(server, path, key, none, all);
+	nacre_key_free(key);
+	return true;
+}
+
+static bool
+load_private(struct server *server, const char *path, struct nacre_buffer *all)
+{
+	bool quiet = server->config->host_key_agent != NULL;
+	struct nacre_buffer text = {0};
+	struct nacre_key *key = NULL;
+	int error = read_key_file(path, quiet, &text);
+
+	if (error == 0) {
+		error = nacre_key_parse_private(
+		    nacre_buffer_span(&text), (struct nacre_span){NULL, 0}, &key, NULL);
+		if (error != 0 && !quiet)
+			nacre_log(NACRE_LOG_ERROR, "Unable to load host key \"%s\": %s", path,
+			    nacre_error_string(error));
+	}
+	if (error == 0)
+		add_key(server, path, key, nacre_buffer_span(&text), all);
+	nacre_key_free(key);
+	nacre_buffer_free(&text);
+	return error == 0;
 }
 
 static void
 load_one(struct server *server, const char *path, struct nacre_buffer *all)
 {
-	struct nacre_buffer text = {0};
-	struct nacre_key *key = NULL;
+	if (!load_private(server, path, all) && !load_for_agent(server, path, all) &&
+	    server->config->host_key_agent != NULL)
+		nacre_log(NACRE_LOG_ERROR, "Unable to load host key: %s", path);
+}
 
-	if (read_key_file(path, &text) == 0) {
-		int error = nacre_key_parse_private(
-		    nacre_buffer_span(&text), (struct nacre_span){NULL, 0}, &key, NULL);
-		if (error == 0 && known_already(server, key))
-			error = NACRE_ERROR_ARGUMENT;
-		if (error == 0)
-			error = keep_key(server, path, key, nacre_buffer_span(&text), all);
-		if (error == NACRE_ERROR_ARGUMENT)
-			nacre_log(NACRE_LOG_DEBUG1, "Host key \"%s\" is there already", path);
-		else if (error != 0)
-			nacre_log(NACRE_LOG_ERROR, "Unable to load host key \"%s\": %s", path,
-			    nacre_error_string(error));
-	}
-	nacre_key_free(key);
-	nacre_buffer_free(&text);
+static struct host_key *
+key_of_certificate(struct server *server, const struct nacre_key *certificate)
+{
+	for (size_t i = 0; i < server->host_key_count; i++)
+		if (nacre_key_equal(server->host_keys[i].public_key, certificate))
+			return &server->host_keys[i];
+	return NULL;
+}
+
+static int
+keep_certificate(struct host_key *key, const struct nacre_key *certificate)
+{
+	nacre_buffer_clear(&key->certificate);
+	int error = nacre_key_put_blob(certificate, false, &key->certificate);
+	return error != 0 ? error : nacre_key_attach_certificate(key->public_key, certificate);
+}
+
+/* HostCertificate. */
+static void
+load_certificate(struct server *server, const char *path)
+{
+	struct nacre_key *certificate = NULL;
+	struct host_key *key;
+	int error = nacre_key_load_public(path, &certificate, NULL);
+
+	if (error != 0)
+		nacre_log(NACRE_LOG_ERROR, "Could not load host certificate \"%s\": %s", path,
+		    error == NACRE_ERROR_SYSTEM ? strerror(errno) : nacre_error_string(error));
+	else if (!nacre_key_is_certificate(certificate))
+		nacre_log(NACRE_LOG_ERROR, "Certificate file is not a certificate: %s", path);
+	else if (nacre_key_certificate(certificate)->type != NACRE_CERTIFICATE_HOST)
+		nacre_log(NACRE_LOG_ERROR,
+		    "Certificate file is not a host certificate (ssh-keygen -h): %s", path);
+	else if ((key = key_of_certificate(server, certificate)) == NULL)
+		nacre_log(NACRE_LOG_ERROR, "No matching private key for certificate: %s", path);
+	else if ((error = keep_certificate(key, certificate)) != 0)
+		nacre_log(NACRE_LOG_ERROR, "Could not load host certificate \"%s\": %s", path,
+		    nacre_error_string(error));
+	nacre_key_free(certificate);
 }
 
 static bool
@@ -151,9 +245,12 @@ host_keys_load(struct server *server)
 {
 	struct nacre_buffer all = {0};
 	const struct nacre_words *paths = &server->config->host_key;
+	const struct nacre_words *certificates = &server->config->host_certificate;
 
 	for (size_t i = 0; i < paths->count; i++)
 		load_one(server, paths->words[i], &all);
+	for (size_t i = 0; i < certificates->count; i++)
+		load_certificate(server, certificates->words[i]);
 	if (server->host_key_count == 0) {
 		nacre_log(NACRE_LOG_FATAL,
 		    "sshd: no hostkeys available -- exiting. Make one with: ssh-keygen -t ed25519 "
@@ -166,42 +263,6 @@ host_keys_load(struct server *server)
 	    nacre_process_memory_file("host-keys", nacre_buffer_span(&all), &server->key_file);
 	nacre_buffer_free(&all);
 	return error != 0 ? error : choose_algorithms(server);
-}
-
-static int
-read_private(struct server *server, struct host_key *key)
-{
-	struct nacre_buffer text = {0};
-	uint8_t *room = nacre_buffer_room(&text, key->text_length);
-	ssize_t count =
-	    room != NULL && server->key_file >= 0
-		? pread(server->key_file, room, key->text_length, (off_t)key->text_offset)
-		: -1;
-	int error = NACRE_ERROR_SYSTEM;
-
-	if (count == (ssize_t)key->text_length) {
-		nacre_buffer_added(&text, key->text_length);
-		error = nacre_key_parse_private(nacre_buffer_span(&text),
-		    (struct nacre_span){NULL, 0}, &key->private_key, NULL);
-	}
-	nacre_buffer_free(&text);
-	return error;
-}
-
-const struct nacre_key *
-host_keys_private(struct server *server, struct nacre_span blob)
-{
-	for (size_t i = 0; i < server->host_key_count; i++) {
-		struct host_key *key = &server->host_keys[i];
-		if (!nacre_span_equal(nacre_buffer_span(&key->blob), blob))
-			continue;
-		if (key->private_key == NULL && read_private(server, key) != 0) {
-			nacre_log(NACRE_LOG_ERROR, "Host key %s cannot be read", key->path);
-			return NULL;
-		}
-		return key->private_key;
-	}
-	return NULL;
 }
 
 void
@@ -223,6 +284,7 @@ host_keys_free(struct server *server)
 	for (size_t i = 0; i < server->host_key_count; i++) {
 		nacre_key_free(server->host_keys[i].public_key);
 		nacre_buffer_free(&server->host_keys[i].blob);
+		nacre_buffer_free(&server->host_keys[i].certificate);
 		free(server->host_keys[i].path);
 	}
 	free(server->host_keys);

@@ -405,8 +405,6 @@ say_what_is_not_in_force(const struct nacre_sshd_config *config)
 		const char *keyword;
 		bool set;
 	} rows[] = {
-	    {"HostCertificate", config->host_certificate.count > 0},
-	    {"HostKeyAgent", config->host_key_agent != NULL},
 	    {"HostbasedAuthentication", config->hostbased_authentication},
 	    {"X11Forwarding", config->x11_forwarding},
 	    {"PermitTunnel", config->permit_tunnel != NACRE_TUNNEL_NO},

@@ -57,6 +57,7 @@ struct login {
 	pid_t session_pid;
 	struct nacre_buffer session_identifier;
 	struct nacre_buffer host_key;
+	char host_key_algorithm[64]; /* that signed the first key exchange */
 	struct nacre_account account;
 	char *remote_name; /* of the peer's address, see login_remote_name() */
 	bool remote_name_known;

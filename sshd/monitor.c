@@ -102,11 +102,9 @@ static void
 sign(struct login *login, struct nacre_span algorithm, struct nacre_span blob,
     struct nacre_span data, struct nacre_buffer *signature)
 {
-	const struct nacre_key *key = host_keys_private(login->server, blob);
 	char *name = nacre_span_to_string(algorithm);
 
-	if (key == NULL || name == NULL || !nacre_signature_algorithm_fits(algorithm, key) ||
-	    nacre_key_sign(key, name, data, signature) != 0) {
+	if (name == NULL || host_keys_sign(login->server, blob, name, data, signature) != 0) {
 		nacre_log(NACRE_LOG_ERROR, "no host key for %s", name != NULL ? name : "?");
 		nacre_buffer_clear(signature);
 	}
@@ -128,6 +126,9 @@ handle_sign(struct login *login, struct nacre_reader *request)
 	if (login->state == MONITOR_STRANGER) {
 		nacre_put_span(&login->session_identifier, data);
 		nacre_put_span(&login->host_key, blob);
+		snprintf(login->host_key_algorithm, sizeof login->host_key_algorithm, "%.*s",
+		    (int)(algorithm.length < 60 ? algorithm.length : 60),
+		    (const char *)algorithm.data);
 		login->state = MONITOR_KEYED;
 	}
 	sign(login, algorithm, blob, data, &signature);
@@ -136,33 +137,52 @@ handle_sign(struct login *login, struct nacre_reader *request)
 	return error;
 }
 
+/* The algorithm that proves a key: that of the key exchange when both are RSA, since that is what
+ * the client takes; otherwise the key's first. */
+static const char *
+proof_algorithm(const struct login *login, struct nacre_span blob)
+{
+	struct nacre_reader reader = nacre_reader_of(blob);
+	bool rsa = nacre_span_equals(nacre_get_string(&reader), "ssh-rsa");
+
+	return rsa && strncmp(login->host_key_algorithm, "rsa-", 4) == 0 ? login->host_key_algorithm
+									 : NULL;
+}
+
 /* hostkeys-prove-00@openssh.com: the signature is over a text that names the session. */
+static int
+prove_one(struct login *login, struct nacre_span blob, struct nacre_buffer *all)
+{
+	struct nacre_buffer data = {0};
+
+	nacre_put_cstring(&data, "hostkeys-prove-00@openssh.com");
+	nacre_put_string_span(&data, nacre_buffer_span(&login->session_identifier));
+	nacre_put_string_span(&data, blob);
+	size_t mark = nacre_put_string_begin(all);
+	int error = host_keys_sign(
+	    login->server, blob, proof_algorithm(login, blob), nacre_buffer_span(&data), all);
+	nacre_put_string_end(all, mark);
+	nacre_buffer_free(&data);
+	return error;
+}
+
 static int
 handle_prove(struct login *login, struct nacre_reader *request)
 {
-	struct nacre_buffer all = {0}, data = {0};
+	struct nacre_buffer all = {0};
+	size_t count = 0;
 	bool good = true;
 
 	while (good && request->length > 0) {
 		struct nacre_span blob = nacre_get_string(request);
-		const struct nacre_key *key = host_keys_private(login->server, blob);
-		if (request->failed || key == NULL) {
-			good = false;
-			break;
-		}
-		nacre_buffer_clear(&data);
-		nacre_put_cstring(&data, "hostkeys-prove-00@openssh.com");
-		nacre_put_string_span(&data, nacre_buffer_span(&login->session_identifier));
-		nacre_put_string_span(&data, blob);
-		size_t mark = nacre_put_string_begin(&all);
-		good = nacre_key_sign(key, NULL, nacre_buffer_span(&data), &all) == 0;
-		nacre_put_string_end(&all, mark);
+		/* Nobody has more to ask about than there are keys. */
+		good = !request->failed && count++ < login->server->host_key_count &&
+		       prove_one(login, blob, &all) == 0;
 	}
 	if (!good || all.failed)
 		nacre_buffer_clear(&all);
 	int error = reply_signature(login, nacre_buffer_span(&all));
 	nacre_buffer_free(&all);
-	nacre_buffer_free(&data);
 	return error;
 }
 

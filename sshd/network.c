@@ -352,7 +352,7 @@ _Noreturn void
 network_main(struct server *server, int monitor)
 {
 	static struct network network;
-	struct nacre_span blobs[server->host_key_count + 1];
+	struct nacre_span blobs[2 * server->host_key_count + 1];
 	struct nacre_session_options options;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);

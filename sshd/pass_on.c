@@ -44,6 +44,7 @@ server_encode(const struct server *server, struct nacre_buffer *state)
 		const struct host_key *key = &server->host_keys[i];
 		put_text(state, key->path);
 		nacre_put_string_span(state, nacre_buffer_span(&key->blob));
+		nacre_put_string_span(state, nacre_buffer_span(&key->certificate));
 		nacre_put_u64(state, key->text_offset);
 		nacre_put_u64(state, key->text_length);
 	}
@@ -68,6 +69,7 @@ decode_keys(struct server *server, struct nacre_reader *reader)
 		struct host_key *key = &server->host_keys[server->host_key_count++];
 		key->path = get_text(reader);
 		nacre_put_span(&key->blob, nacre_get_string(reader));
+		nacre_put_span(&key->certificate, nacre_get_string(reader));
 		key->text_offset = nacre_get_u64(reader);
 		key->text_length = nacre_get_u64(reader);
 	}

@@ -37,9 +37,11 @@ struct command_line {
 struct host_key {
 	char *path;
 	struct nacre_buffer blob;
-	struct nacre_key *public_key;
+	struct nacre_buffer certificate; /* HostCertificate of the key; empty: none */
+	struct nacre_key *public_key;    /* with its certificate; in the listener only */
 	struct nacre_key *private_key;
-	size_t text_offset, text_length; /* of the private key file, in the memory file of keys */
+	/* Of the private key file, in the memory file of keys; length 0: it is in the agent. */
+	size_t text_offset, text_length;
 };
 
 struct server {
@@ -74,9 +76,12 @@ void server_log_open(const struct server *server);
 /* host_keys.c */
 /* Reads the configured host keys into server->host_keys and server->key_file. At least one. */
 int host_keys_load(struct server *server);
-/* The key that signs for this public key blob; its private half is read in when needed. NULL when
- * there is none. */
-const struct nacre_key *host_keys_private(struct server *server, struct nacre_span blob);
+/* Reads the private half that belongs to a public key or certificate blob, if that is to be done.
+ * False when there is none. */
+bool host_keys_prepare(struct server *server, struct nacre_span blob);
+/* Appends a signature by the key of this blob. "algorithm" NULL: the key's first. */
+int host_keys_sign(struct server *server, struct nacre_span blob, const char *algorithm,
+    struct nacre_span data, struct nacre_buffer *signature);
 /* Wipes all private halves and closes the memory file. */
 void host_keys_forget(struct server *server);
 void host_keys_free(struct server *server);
@@ -132,7 +137,8 @@ _Noreturn void user_session_main(struct login *login, int monitor, struct nacre_
 void title_prepare(int argc, char **argv);
 void title_set(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* The options of a session on this server; strings are borrowed from it. */
+/* The options of a session on this server; strings are borrowed from it, "blobs" has room for two a
+ * host key. */
 void server_session_options(
     const struct server *server, struct nacre_session_options *options, struct nacre_span *blobs);
 

@@ -503,7 +503,7 @@ _Noreturn void
 user_session_main(struct login *login, int monitor, struct nacre_span state)
 {
 	static struct user_session user;
-	struct nacre_span blobs[login->server->host_key_count + 1];
+	struct nacre_span blobs[2 * login->server->host_key_count + 1];
 	struct nacre_session_options options;
 
 	user =

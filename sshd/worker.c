@@ -52,13 +52,15 @@ warm_up(struct server *server)
 {
 	struct nacre_span list = nacre_span_of(server->host_key_algorithms);
 	struct nacre_span first = nacre_list_next(&list);
+	enum nacre_key_type wanted, own;
 	struct nacre_account account;
 
 	for (size_t i = 0; i < server->host_key_count; i++) {
 		struct nacre_span blob = nacre_buffer_span(&server->host_keys[i].blob);
 		struct nacre_reader reader = nacre_reader_of(blob);
-		if (nacre_span_equal(nacre_get_string(&reader), first))
-			host_keys_private(server, blob);
+		if (nacre_key_type_of_name(first, &wanted) == 0 &&
+		    nacre_key_type_of_name(nacre_get_string(&reader), &own) == 0 && wanted == own)
+			(void)host_keys_prepare(server, blob);
 	}
 	if (nacre_account_find("root", &account) == 0)
 		nacre_account_clear(&account);

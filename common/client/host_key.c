@@ -362,8 +362,7 @@ certificate_trusted(struct nacre_client *client, const struct candidate *candida
 	if (!algorithms_allowed(
 		client->config->ca_signature_algorithms, certificate->signature_algorithm) ||
 	    certificate->critical_options.length > 0 ||
-	    nacre_certificate_check(
-		certificate, NACRE_CERTIFICATE_HOST, name, (uint64_t)time(NULL), &reason) != 0) {
+	    nacre_certificate_check_host(certificate, name, (uint64_t)time(NULL), &reason) != 0) {
 		nacre_log(NACRE_LOG_ERROR, "%s",
 		    reason != NULL ? reason : "Certificate invalid: not acceptable");
 		return false;

@@ -1,4 +1,6 @@
 /* Looking a host up in known_hosts files, and what the lines found say about a key. */
+#include <nacre/pattern.h>
+
 #include "file.h"
 #include "host_name.h"
 
@@ -262,4 +264,21 @@ nacre_known_hosts_has_authority(const struct nacre_known_hosts *known)
 		    !known->hosts[i].by_address)
 			return true;
 	return false;
+}
+
+int
+nacre_certificate_check_host(const struct nacre_certificate *certificate, const char *host,
+    uint64_t now, const char **reason)
+{
+	struct nacre_reader reader = nacre_reader_of(certificate->principals);
+	struct nacre_span principal;
+	int error = nacre_certificate_check(certificate, NACRE_CERTIFICATE_HOST, NULL, now, reason);
+
+	if (error != 0)
+		return error;
+	while (nacre_certificate_next_principal(&reader, &principal))
+		if (nacre_pattern_match_host(nacre_span_of(host), principal))
+			return 0;
+	*reason = "Certificate invalid: name is not a listed principal";
+	return NACRE_ERROR_REFUSED;
 }

@@ -5,6 +5,7 @@
 #ifndef NACRE_KNOWN_HOSTS_H
 #define NACRE_KNOWN_HOSTS_H
 
+#include <nacre/certificate.h>
 #include <nacre/error.h>
 #include <nacre/key.h>
 #include <nacre/wire.h>
@@ -81,6 +82,11 @@ enum nacre_host_verdict nacre_known_hosts_check(const struct nacre_known_hosts *
 bool nacre_known_hosts_has(const struct nacre_known_hosts *known, struct nacre_span key_format);
 /* True when a @cert-authority line names the host. */
 bool nacre_known_hosts_has_authority(const struct nacre_known_hosts *known);
+
+/* Whether a certificate is one of this host's now: its kind, its validity, and a principal that is
+ * the host's name or a pattern of it. 0 or NACRE_ERROR_REFUSED with *reason (static). */
+int nacre_certificate_check_host(const struct nacre_certificate *certificate, const char *host,
+    uint64_t now, const char **reason);
 
 /*
  * Appends a line for "names" ("host" or "host,address", in the form of nacre_known_hosts_name())

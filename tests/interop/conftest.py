@@ -353,7 +353,8 @@ class ServerMaker:
     def sshd(self, program, more='', key_types=None, options=()):
         """An sshd of ours or of OpenSSH's; "more" is added to its configuration."""
         folder, port = self.folder('sshd'), PORTS.take()
-        keys = [self.host_keys[name] for name in key_types or self.host_keys]
+        names = self.host_keys if key_types is None else key_types
+        keys = [self.host_keys[name] for name in names]
         config = os.path.join(folder, 'sshd_config')
         with open(config, 'w') as file:
             file.write(SSHD_CONFIG.format(
