@@ -11,6 +11,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -43,6 +44,7 @@ static const struct sock_filter filter[] = {
     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, FILTER_ARCHITECTURE, 1, 0),
     RETURN(SECCOMP_RET_KILL_PROCESS),
     LOAD(FIELD(nr)),
+    ALLOW(accept4), /* left out where no connections are taken */
     ALLOW(read),
     ALLOW(write),
     ALLOW(writev),
@@ -89,20 +91,30 @@ static const struct sock_filter filter[] = {
     RETURN(SECCOMP_RET_KILL_PROCESS),
 };
 
+#define FILTER_HEAD   4 /* before the rule for accept4 */
+#define FILTER_ACCEPT 2 /* that rule */
+
 static int
-filter_install(void)
+filter_install(const struct nacre_sandbox *sandbox)
 {
+	struct sock_filter chosen[sizeof filter / sizeof filter[0]];
+	size_t left_out = sandbox->accepts ? 0 : FILTER_ACCEPT;
+
+	memcpy(chosen, filter, FILTER_HEAD * sizeof filter[0]);
+	memcpy(chosen + FILTER_HEAD, filter + FILTER_HEAD + left_out,
+	    sizeof filter - (FILTER_HEAD + left_out) * sizeof filter[0]);
 	struct sock_fprog program = {
-	    .len = sizeof filter / sizeof filter[0],
-	    .filter = (struct sock_filter *)filter,
+	    .len = (unsigned short)(sizeof filter / sizeof filter[0] - left_out),
+	    .filter = chosen,
 	};
 
 	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0 ? 0 : NACRE_ERROR_SYSTEM;
 }
 #else
 static int
-filter_install(void)
+filter_install(const struct nacre_sandbox *sandbox)
 {
+	(void)sandbox;
 	return 0;
 }
 #endif
@@ -142,7 +154,7 @@ nacre_sandbox_enter(const struct nacre_sandbox *sandbox, const char **step)
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return NACRE_ERROR_SYSTEM;
 	*step = "system-call filter";
-	return filter_install();
+	return filter_install(sandbox);
 }
 
 void

@@ -19,6 +19,7 @@ struct nacre_sandbox {
 	bool drop;        /* become uid and gid, without other groups (needs root) */
 	uid_t uid;
 	gid_t gid;
+	bool accepts;         /* takes connections from a socket that listens */
 	int descriptor_limit; /* no descriptor number at or above this can come to be */
 	size_t memory_limit;  /* bytes of data (heap and private mappings); 0: unlimited */
 };
