@@ -2,7 +2,8 @@
  * What the fuzz targets of the session share. The first byte of an input says where it begins: at
  * the first byte of a connection (the rest is what the peer sends), with keys exchanged, or
  * authenticated (the rest is messages of the peer: two bytes of length, then the payload, which a
- * real transport seals). The second byte says how the program answers questions.
+ * real transport seals), or with a session that another process hands over (the rest is its state).
+ * The second byte says how the program answers questions.
  */
 #ifndef TESTS_SESSION_FUZZ_H
 #define TESTS_SESSION_FUZZ_H
@@ -15,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum start { START_RAW, START_KEYS, START_AUTHENTICATED, START_COUNT };
+enum start { START_RAW, START_KEYS, START_AUTHENTICATED, START_IMPORT, START_COUNT };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -35,13 +36,13 @@ struct fuzz_end {
 };
 
 /* The same input must do the same. */
-static const char *
+static inline const char *
 fuzz_random_name(void)
 {
 	return "fuzz";
 }
 
-static uint32_t
+static inline uint32_t
 fuzz_random(void)
 {
 	static uint32_t state = 1;
@@ -50,7 +51,7 @@ fuzz_random(void)
 	return state;
 }
 
-static void
+static inline void
 fuzz_random_buffer(void *const bytes, const size_t length)
 {
 	for (size_t i = 0; i < length; i++)
@@ -60,14 +61,14 @@ fuzz_random_buffer(void *const bytes, const size_t length)
 static struct randombytes_implementation fuzz_randomness = {
     .implementation_name = fuzz_random_name, .random = fuzz_random, .buf = fuzz_random_buffer};
 
-static void
+static inline void
 fuzz_demand(bool condition)
 {
 	if (!condition)
 		abort();
 }
 
-static void
+static inline void
 fuzz_sign(struct fuzz_end *end, const struct nacre_event *event)
 {
 	char *algorithm = nacre_span_to_string(event->u.sign.algorithm);
@@ -80,7 +81,7 @@ fuzz_sign(struct fuzz_end *end, const struct nacre_event *event)
 	free(algorithm);
 }
 
-static void
+static inline void
 fuzz_auth_answer(struct fuzz_end *end)
 {
 	static const struct nacre_auth_prompt prompt = {{(const uint8_t *)"?", 1}, false};
@@ -108,7 +109,7 @@ fuzz_auth_answer(struct fuzz_end *end)
 	nacre_auth_reject(end->session, "publickey,password,keyboard-interactive", false);
 }
 
-static void
+static inline void
 fuzz_auth_reply(struct fuzz_end *end, const struct nacre_event *event)
 {
 	struct nacre_span responses[NACRE_AUTH_PROMPTS] = {{NULL, 0}};
@@ -119,7 +120,7 @@ fuzz_auth_reply(struct fuzz_end *end, const struct nacre_event *event)
 		nacre_auth_password(end->session, "secret", NULL, NULL);
 }
 
-static void
+static inline void
 fuzz_data(struct fuzz_end *end, const struct nacre_event *event)
 {
 	struct nacre_span data = nacre_channel_data(end->session, event->channel, event->u.stream);
@@ -130,7 +131,7 @@ fuzz_data(struct fuzz_end *end, const struct nacre_event *event)
 	nacre_channel_consume(end->session, event->channel, event->u.stream, length);
 }
 
-static void
+static inline void
 fuzz_channel_event(struct fuzz_end *end, const struct nacre_event *event)
 {
 	uint32_t channel = event->channel;
@@ -163,7 +164,7 @@ fuzz_channel_event(struct fuzz_end *end, const struct nacre_event *event)
 	}
 }
 
-static void
+static inline void
 fuzz_event(struct fuzz_end *end, const struct nacre_event *event)
 {
 	switch (event->kind) {
@@ -194,7 +195,7 @@ fuzz_event(struct fuzz_end *end, const struct nacre_event *event)
 	}
 }
 
-static void
+static inline void
 fuzz_events(struct fuzz_end *end)
 {
 	struct nacre_event event;
@@ -204,7 +205,7 @@ fuzz_events(struct fuzz_end *end)
 }
 
 /* Gives bytes to a session; stops when it takes no more. */
-static void
+static inline void
 fuzz_give(struct fuzz_end *end, struct nacre_span bytes)
 {
 	while (bytes.length > 0) {
@@ -223,7 +224,7 @@ fuzz_give(struct fuzz_end *end, struct nacre_span bytes)
 	}
 }
 
-static void
+static inline void
 fuzz_pass(struct fuzz_end *from, struct fuzz_end *to)
 {
 	struct nacre_span output = nacre_session_output(from->session);
@@ -233,7 +234,7 @@ fuzz_pass(struct fuzz_end *from, struct fuzz_end *to)
 }
 
 /* Joins two sessions until "until" says that they are where the input begins. */
-static void
+static inline void
 fuzz_join(struct fuzz_end *a, struct fuzz_end *b, bool authenticate)
 {
 	struct fuzz_end *client =
@@ -252,7 +253,7 @@ fuzz_join(struct fuzz_end *a, struct fuzz_end *b, bool authenticate)
 	fuzz_demand(a->keys && b->keys && a->authenticated == authenticate);
 }
 
-static void
+static inline void
 fuzz_setup(void)
 {
 	struct fuzz_end ends[2] = {{0}, {0}};
@@ -283,7 +284,7 @@ fuzz_setup(void)
 	}
 }
 
-static void
+static inline void
 fuzz_raw(enum nacre_role role, uint8_t answers, struct nacre_span bytes)
 {
 	struct fuzz_end end = {.answers = answers};
@@ -297,7 +298,7 @@ fuzz_raw(enum nacre_role role, uint8_t answers, struct nacre_span bytes)
 	nacre_session_free(end.session);
 }
 
-static void
+static inline void
 fuzz_messages(struct fuzz_end *end, struct fuzz_end *peer, struct nacre_span bytes)
 {
 	struct nacre_reader reader = nacre_reader_of(bytes);
@@ -320,7 +321,7 @@ fuzz_messages(struct fuzz_end *end, struct fuzz_end *peer, struct nacre_span byt
 	}
 }
 
-static void
+static inline void
 fuzz_keys(enum nacre_role role, uint8_t answers, struct nacre_span bytes, bool authenticated)
 {
 	struct fuzz_end ends[2] = {{0}, {0}};
@@ -352,7 +353,21 @@ fuzz_keys(enum nacre_role role, uint8_t answers, struct nacre_span bytes, bool a
 	nacre_session_free(ends[1].session);
 }
 
-static int
+static inline void
+fuzz_import(enum nacre_role role, uint8_t answers, struct nacre_span state)
+{
+	struct fuzz_end end = {.answers = answers};
+
+	if (nacre_session_import(&fuzz.options[role], state, 1, &end.session) != 0)
+		return;
+	nacre_global_request(end.session, "keepalive@openssh.com", true, nacre_span_of(""));
+	nacre_session_received(end.session, 0, 1);
+	fuzz_events(&end);
+	nacre_session_sent(end.session, nacre_session_output(end.session).length);
+	nacre_session_free(end.session);
+}
+
+static inline int
 fuzz_input(enum nacre_role role, const uint8_t *data, size_t size)
 {
 	struct nacre_span bytes = {data + 2, size - 2};
@@ -362,6 +377,8 @@ fuzz_input(enum nacre_role role, const uint8_t *data, size_t size)
 	fuzz_setup();
 	if (data[0] % START_COUNT == START_RAW)
 		fuzz_raw(role, data[1], bytes);
+	else if (data[0] % START_COUNT == START_IMPORT)
+		fuzz_import(role, data[1], bytes);
 	else
 		fuzz_keys(role, data[1], bytes, data[0] % START_COUNT == START_AUTHENTICATED);
 	return 0;
