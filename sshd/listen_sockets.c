@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define BACKLOG   128
+#define BACKLOG   1024 /* a burst; whoever finds it full tries again a second later */
 #define INHERITED "NACRE_SSHD_LISTENERS"
 
 const char *
@@ -85,7 +85,7 @@ static int
 bind_new(const struct addrinfo *wanted)
 {
 	int on = 1;
-	int fd = socket(wanted->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int fd = socket(wanted->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		return -1;
@@ -117,13 +117,14 @@ add_socket(struct listen_sockets *sockets, const struct addrinfo *wanted)
 			    strerror(errno));
 		return;
 	}
-	int *fds = reallocarray(sockets->fds, sockets->count + 1, sizeof *fds);
-	if (fds == NULL) {
+	struct listen_socket *all = reallocarray(sockets->all, sockets->count + 1, sizeof *all);
+	if (all == NULL) {
 		close(fd);
 		return;
 	}
-	sockets->fds = fds;
-	fds[sockets->count++] = fd;
+	sockets->all = all;
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	all[sockets->count++] = (struct listen_socket){WATCHED_SOCKET, fd};
 	nacre_log(NACRE_LOG_INFO, "Server listening on %s port %s.", host, port);
 }
 
@@ -166,8 +167,8 @@ listen_sockets_keep(const struct listen_sockets *sockets)
 		size_t used = strlen(list);
 		if (used + 16 > sizeof list)
 			break; /* the rest is bound anew */
-		snprintf(list + used, sizeof list - used, "%d ", sockets->fds[i]);
-		fcntl(sockets->fds[i], F_SETFD, 0);
+		snprintf(list + used, sizeof list - used, "%d ", sockets->all[i].fd);
+		fcntl(sockets->all[i].fd, F_SETFD, 0);
 	}
 	setenv(INHERITED, list, 1);
 }
@@ -176,8 +177,8 @@ void
 listen_sockets_close(struct listen_sockets *sockets)
 {
 	for (size_t i = 0; i < sockets->count; i++)
-		close(sockets->fds[i]);
-	free(sockets->fds);
+		close(sockets->all[i].fd);
+	free(sockets->all);
 	*sockets = (struct listen_sockets){0};
 }
 

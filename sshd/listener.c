@@ -1,6 +1,6 @@
 /*
- * The listener: sockets, the workers that wait and those at work, how many strangers may be inside
- * at once, and signals. Not a byte of a connection is read here.
+ * The listener: sockets, the worker that waits, and signals. Who may come in is decided in
+ * admission.c. Nothing of the protocol is here.
  *
  * A worker is a fresh start of this program, so that each connection has an address-space layout
  * of its own. One is made ready before it is needed, and the next one when the login that took it
@@ -9,20 +9,17 @@
 #include "listener.h"
 #include "server.h"
 
-#include <nacre/crypto.h>
 #include <nacre/log.h>
 #include <nacre/poller.h>
 #include <nacre/process.h>
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -30,26 +27,10 @@
 
 #define PREPARE_AFTER_LOGIN_MS 4   /* behind the login's own work */
 #define PREPARE_AT_LATEST_MS   200 /* a login that takes its time does not hold up the next */
+#define OUT_OF_DESCRIPTORS_US  10000
+#define READY_MOST             16
+#define ACCEPT_MOST            64
 #define RELOADED               "NACRE_SSHD_RELOADED"
-
-/* A worker that has not logged anybody in yet. */
-struct startup {
-	int control;
-};
-
-struct listener {
-	struct server *server;
-	struct listen_sockets sockets;
-	int signals;
-	int state_file;
-	int waiting;         /* control of the worker that waits; -1: none */
-	uint64_t prepare_at; /* UINT64_MAX: no need */
-	struct startup *startups;
-	size_t startup_count;
-	struct pollfd *polled;
-	bool throttling;
-	char **argv;
-};
 
 static int
 send_descriptor(int control, enum worker_message message, int fd)
@@ -59,8 +40,8 @@ send_descriptor(int control, enum worker_message message, int fd)
 	return nacre_process_send(control, (struct nacre_span){&byte, 1}, &fd, 1);
 }
 
-/* Starts a worker; returns the control socket, or -1. */
-static int
+/* Starts a worker; its control is -1 when that cannot be. */
+static struct worker
 worker_start(struct listener *listener)
 {
 	/* The first argument is room for what ps will show. */
@@ -70,7 +51,7 @@ worker_start(struct listener *listener)
 	int pair[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
-		return -1;
+		return (struct worker){.control = -1};
 	struct nacre_process_start start = {
 	    .path = "/proc/self/exe",
 	    .arguments = arguments,
@@ -84,10 +65,10 @@ worker_start(struct listener *listener)
 	close(pair[1]);
 	if (pid > 0 && send_descriptor(pair[0], WORKER_STATE, listener->state_file) == 0 &&
 	    send_descriptor(pair[0], WORKER_KEYS, listener->server->key_file) == 0)
-		return pair[0];
+		return (struct worker){pair[0], pid};
 	nacre_log(NACRE_LOG_ERROR, "cannot start a process for a connection: %s", strerror(errno));
 	close(pair[0]);
-	return -1;
+	return (struct worker){.control = -1};
 }
 
 static void
@@ -95,128 +76,90 @@ prepare_by(struct listener *listener, uint64_t delay)
 {
 	uint64_t when = nacre_clock_ms() + delay;
 
-	if (listener->waiting < 0 && when < listener->prepare_at)
+	if (listener->waiting.control < 0 && when < listener->prepare_at)
 		listener->prepare_at = when;
+}
+
+void
+listener_prepare_soon(struct listener *listener)
+{
+	prepare_by(listener, PREPARE_AFTER_LOGIN_MS);
 }
 
 static void
 prepare(struct listener *listener)
 {
+	static enum watched watched = WATCHED_WAITING;
+
 	listener->prepare_at = UINT64_MAX;
-	if (listener->waiting < 0)
+	if (listener->waiting.control < 0)
 		listener->waiting = worker_start(listener);
-	if (listener->waiting < 0)
+	if (listener->waiting.control < 0)
 		prepare_by(listener, 1000);
+	else if (nacre_poller_set(
+		     listener->poller, listener->waiting.control, NACRE_POLL_READ, &watched) != 0)
+		nacre_fatal("poller: %s", strerror(errno));
 }
 
-/* MaxStartups: past "begin" a connection is dropped with a chance that grows to certainty at
- * "full". */
-static bool
-drop_by_chance(struct listener *listener)
+/* Takes the worker that waits, if there is one. */
+static struct worker
+take_waiting(struct listener *listener)
 {
-	const struct nacre_sshd_config *config = listener->server->config;
-	int count = (int)listener->startup_count;
-	int begin = config->max_startups_begin, full = config->max_startups_full;
+	struct worker worker = listener->waiting;
 
-	if (count < begin)
-		return false;
-	if (count >= full || config->max_startups_rate >= 100)
-		return true;
-	int chance = config->max_startups_rate +
-		     (100 - config->max_startups_rate) * (count - begin) / (full - begin);
-	uint32_t random;
-	nacre_random(&random, sizeof random);
-	return (int)(random % 100) < chance;
+	if (worker.control >= 0)
+		(void)nacre_poller_set(listener->poller, worker.control, 0, NULL);
+	listener->waiting.control = -1;
+	return worker;
 }
 
-static bool
-refuse_when_full(struct listener *listener, int fd)
+bool
+listener_hand_over(struct listener *listener, int connection, struct worker *worker)
 {
-	static const char text[] = "Exceeded MaxStartups\r\n";
-	struct peer peer = {0};
-
-	if (!drop_by_chance(listener)) {
-		if (listener->throttling &&
-		    (int)listener->startup_count < listener->server->config->max_startups_begin) {
-			listener->throttling = false;
-			nacre_log(NACRE_LOG_INFO, "exited MaxStartups throttling");
-		}
-		return false;
-	}
-	if (!listener->throttling)
-		nacre_log(NACRE_LOG_ERROR, "beginning MaxStartups throttling");
-	listener->throttling = true;
-	peer_of(fd, &peer);
-	nacre_log(NACRE_LOG_INFO, "drop connection #%zu from [%s]:%d on [%s]:%d past MaxStartups",
-	    listener->startup_count, peer.address, peer.port, peer.local_address, peer.local_port);
-	(void)send(fd, text, sizeof text - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
-	return true;
-}
-
-static bool
-add_startup(struct listener *listener, int control)
-{
-	size_t count = listener->startup_count + 1;
-	struct startup *startups = reallocarray(listener->startups, count, sizeof *startups);
-
-	if (startups == NULL)
-		return false;
-	listener->startups = startups;
-	startups[listener->startup_count++].control = control;
-	return true;
-}
-
-static void
-hand_over(struct listener *listener, int fd)
-{
-	int control = listener->waiting;
-
-	listener->waiting = -1;
-	if (control < 0 || send_descriptor(control, WORKER_CONNECTION, fd) != 0) {
-		/* A burst, or the worker has died: start one for this connection. */
-		if (control >= 0)
-			close(control);
-		control = worker_start(listener);
-		if (control >= 0 && send_descriptor(control, WORKER_CONNECTION, fd) != 0) {
-			close(control);
-			control = -1;
-		}
-	}
-	if (control >= 0 && !add_startup(listener, control))
-		close(control);
+	*worker = take_waiting(listener);
 	prepare_by(listener, PREPARE_AT_LATEST_MS);
+	if (worker->control >= 0 &&
+	    send_descriptor(worker->control, WORKER_CONNECTION, connection) == 0)
+		return true;
+	/* A burst, or the worker has died: start one for this connection. */
+	if (worker->control >= 0)
+		close(worker->control);
+	*worker = worker_start(listener);
+	if (worker->control >= 0 &&
+	    send_descriptor(worker->control, WORKER_CONNECTION, connection) == 0)
+		return true;
+	if (worker->control >= 0)
+		close(worker->control);
+	return false;
 }
 
-static void
+/* Accepts a connection; false when none is left. */
+static bool
 accept_one(struct listener *listener, int socket)
 {
-	int fd = accept4(socket, NULL, NULL, SOCK_CLOEXEC);
+	struct sockaddr_storage address = {0};
+	socklen_t length = sizeof address;
+	int fd = accept4(socket, (struct sockaddr *)&address, &length, SOCK_CLOEXEC);
 
-	if (fd < 0) {
-		if (errno == EMFILE || errno == ENFILE) {
-			nacre_log(NACRE_LOG_ERROR, "accept: %s", strerror(errno));
-			usleep(100000);
-		}
-		return;
+	if (fd >= 0) {
+		admission_accepted(listener, fd, &address);
+		return true;
 	}
-	if (!refuse_when_full(listener, fd))
-		hand_over(listener, fd);
-	close(fd);
+	if (errno != EMFILE && errno != ENFILE)
+		return errno == ECONNABORTED || errno == EINTR;
+	if (admission_make_room(listener))
+		return true;
+	nacre_log(NACRE_LOG_ERROR, "accept: %s", strerror(errno));
+	usleep(OUT_OF_DESCRIPTORS_US);
+	return false;
 }
 
-/* A worker has something to say, or is gone. */
+/* A burst is taken in together: to those who wait longest in the queue it is the end of waiting. */
 static void
-startup_ready(struct listener *listener, size_t which)
+accept_some(struct listener *listener, int socket)
 {
-	struct worker_report report;
-
-	if (recv(listener->startups[which].control, &report, sizeof report, MSG_DONTWAIT) ==
-		sizeof report &&
-	    report.event == WORKER_ASKED)
-		return;
-	close(listener->startups[which].control);
-	listener->startups[which] = listener->startups[--listener->startup_count];
-	prepare_by(listener, PREPARE_AFTER_LOGIN_MS);
+	for (int i = 0; i < ACCEPT_MOST && accept_one(listener, socket); i++)
+		;
 }
 
 static int
@@ -291,70 +234,55 @@ signal_arrived(struct listener *listener, int *status)
 	return true;
 }
 
-static size_t
-fill_polled(struct listener *listener)
-{
-	size_t count = 0;
-	size_t most = 2 + listener->sockets.count + listener->startup_count;
-	struct pollfd *polled = reallocarray(listener->polled, most, sizeof *polled);
-
-	if (polled == NULL)
-		return 0;
-	listener->polled = polled;
-	polled[count++] = (struct pollfd){.fd = listener->signals, .events = POLLIN};
-	polled[count++] = (struct pollfd){.fd = listener->waiting, .events = POLLIN};
-	for (size_t i = 0; i < listener->sockets.count; i++)
-		polled[count++] = (struct pollfd){.fd = listener->sockets.fds[i], .events = POLLIN};
-	for (size_t i = 0; i < listener->startup_count; i++)
-		polled[count++] =
-		    (struct pollfd){.fd = listener->startups[i].control, .events = POLLIN};
-	return count;
-}
-
-static int
+static int64_t
 wait_time(const struct listener *listener)
 {
-	uint64_t now = nacre_clock_ms();
+	uint64_t now = nacre_clock_ms(), due = admission_deadline(listener);
 
-	if (listener->prepare_at == UINT64_MAX)
+	if (listener->prepare_at < due)
+		due = listener->prepare_at;
+	if (due == UINT64_MAX)
 		return -1;
-	return listener->prepare_at > now ? (int)(listener->prepare_at - now) : 0;
+	return due > now ? (int64_t)(due - now) : 0;
 }
 
-static void
-handle_ready(struct listener *listener, size_t count)
+/* Returns true when the listener is to end with *status. */
+static bool
+handle_ready(struct listener *listener, const struct nacre_ready *ready, int *status)
 {
-	size_t sockets = listener->sockets.count, first = 2 + sockets;
-
-	if (listener->polled[1].revents != 0 && listener->waiting >= 0) {
-		close(listener->waiting);
-		listener->waiting = -1;
-		prepare_by(listener, 1000);
+	switch (*(const enum watched *)ready->context) {
+	case WATCHED_SIGNALS:
+		return signal_arrived(listener, status);
+	case WATCHED_WAITING:
+		/* It has nothing to say but that it is gone. */
+		if (listener->waiting.control == ready->fd) {
+			close(take_waiting(listener).control);
+			prepare_by(listener, 1000);
+		}
+		return false;
+	case WATCHED_SOCKET:
+		accept_some(listener, ready->fd);
+		return false;
+	case WATCHED_STRANGER:
+		admission_ready(listener, ready->context);
+		return false;
 	}
-	/* From the end, because a startup that is through is replaced by the last one. */
-	for (size_t i = count; i-- > first;)
-		if (listener->polled[i].revents != 0)
-			startup_ready(listener, i - first);
-	for (size_t i = 0; i < sockets; i++)
-		if (listener->polled[2 + i].revents != 0)
-			accept_one(listener, listener->sockets.fds[i]);
+	return false;
 }
 
 static int
 serve(struct listener *listener)
 {
+	struct nacre_ready ready[READY_MOST];
 	int status = 0;
 
 	for (;;) {
-		size_t count = fill_polled(listener);
-		if (count == 0)
-			nacre_fatal("out of memory");
-		int ready = poll(listener->polled, count, wait_time(listener));
-		if (ready > 0 && listener->polled[0].revents != 0 &&
-		    signal_arrived(listener, &status))
-			return status;
-		if (ready > 0)
-			handle_ready(listener, count);
+		int count =
+		    nacre_poller_wait(listener->poller, wait_time(listener), ready, READY_MOST);
+		for (int i = 0; i < count; i++)
+			if (handle_ready(listener, &ready[i], &status))
+				return status;
+		admission_tick(listener);
 		if (listener->prepare_at <= nacre_clock_ms())
 			prepare(listener);
 	}
@@ -369,7 +297,7 @@ serve_one(struct listener *listener)
 	sigset_t none;
 
 	for (size_t i = 0; i < count; i++)
-		polled[i] = (struct pollfd){.fd = listener->sockets.fds[i], .events = POLLIN};
+		polled[i] = (struct pollfd){.fd = listener->sockets.all[i].fd, .events = POLLIN};
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGCHLD, SIG_DFL);
@@ -411,7 +339,6 @@ say_what_is_not_in_force(const struct nacre_sshd_config *config)
 	    {"ExposeAuthInfo", config->expose_auth_info},
 	    {"ChannelTimeout", config->channel_timeout_count > 0},
 	    {"UnusedConnectionTimeout", config->unused_connection_timeout > 0},
-	    {"PerSourceMaxStartups", config->per_source_max_startups != INT_MAX},
 	    {"MetricsListen", config->metrics_listen != NULL},
 	    {"ProxyProtocol", config->proxy_protocol.count > 0},
 	};
@@ -435,12 +362,29 @@ say_what_is_given_up(const struct server *server)
 		    "UsePAM: accounts and passwords are checked with the shadow file.");
 }
 
+static void
+watch(struct listener *listener)
+{
+	static enum watched signals = WATCHED_SIGNALS;
+	bool good =
+	    nacre_poller_new(&listener->poller) == 0 &&
+	    nacre_poller_set(listener->poller, listener->signals, NACRE_POLL_READ, &signals) == 0 &&
+	    admission_init(listener) == 0;
+
+	for (size_t i = 0; good && i < listener->sockets.count; i++) {
+		struct listen_socket *socket = &listener->sockets.all[i];
+		good = nacre_poller_set(listener->poller, socket->fd, NACRE_POLL_READ, socket) == 0;
+	}
+	if (!good)
+		nacre_fatal("cannot wait for connections: %s", strerror(errno));
+}
+
 int
 listener_run(struct server *server, int argc, char **argv)
 {
 	/* Reachable to the end. */
 	static struct listener listener = {
-	    .state_file = -1, .waiting = -1, .prepare_at = UINT64_MAX};
+	    .state_file = -1, .waiting = {.control = -1}, .prepare_at = UINT64_MAX};
 	const char *pid_file = server->config->pid_file;
 	bool reloaded = getenv(RELOADED) != NULL;
 
@@ -463,6 +407,7 @@ listener_run(struct server *server, int argc, char **argv)
 	say_what_is_not_in_force(server->config);
 	if (write_state(&listener) != 0)
 		nacre_fatal("cannot make a memory file: %s", strerror(errno));
+	watch(&listener);
 	prepare(&listener);
 	int status = serve(&listener);
 	if (pid_file != NULL)

@@ -1,11 +1,20 @@
-/* The listening sockets, and who is at the other end of one that was accepted. */
+/* What the files of the listener share: its state, the listening sockets, who may come in. */
 #ifndef SSHD_LISTENER_H
 #define SSHD_LISTENER_H
 
+#include "crowd.h"
 #include "server.h"
+#include "sources.h"
+
+#include <nacre/poller.h>
+
+struct listen_socket {
+	enum watched watched;
+	int fd;
+};
 
 struct listen_sockets {
-	int *fds;
+	struct listen_socket *all;
 	size_t count;
 };
 
@@ -21,5 +30,56 @@ void peer_of(int fd, struct peer *peer);
 
 /* The path of this program, from the first call on. */
 const char *listener_program(void);
+
+/* A process for a connection. */
+struct worker {
+	int control; /* -1: none */
+	pid_t pid;
+};
+
+/* Who may come in (admission.c). */
+struct admission {
+	struct sources *sources;
+	struct crowd crowd;
+	struct link door; /* in the order of arrival */
+	struct link gone; /* freed once nothing refers to them any more */
+	size_t hopeful;   /* silent ones at the door that will be let in */
+	bool throttling;
+	uint64_t throttled_until; /* when it was over, milliseconds */
+	unsigned long dropped;    /* since throttling began */
+	uint64_t next_start;      /* when the next one at the door may get a worker */
+	uint64_t noise_until;     /* a second ahead for each that was no SSH client */
+};
+
+struct listener {
+	struct server *server;
+	struct listen_sockets sockets;
+	struct nacre_poller *poller;
+	int signals;
+	int state_file;
+	struct worker waiting; /* that waits for a connection */
+	uint64_t prepare_at;   /* UINT64_MAX: no need */
+	struct admission admission;
+	char **argv;
+};
+
+/* listener.c: gives the connection to a worker, in which it is open then, too. False when no worker
+ * can be had. */
+bool listener_hand_over(struct listener *listener, int connection, struct worker *worker);
+/* A login is over, or failed: time to make the next worker ready. */
+void listener_prepare_soon(struct listener *listener);
+
+/* admission.c. 0 or NACRE_ERROR_MEMORY. */
+int admission_init(struct listener *listener);
+/* Takes a connection that was accepted, and its descriptor. */
+void admission_accepted(struct listener *listener, int fd, const struct sockaddr_storage *address);
+/* Something has come from a stranger, or from its worker. */
+void admission_ready(struct listener *listener, struct stranger *stranger);
+/* What is due; to be called after every round of the loop. */
+void admission_tick(struct listener *listener);
+/* When something is due next, in milliseconds of the clock; UINT64_MAX: never. */
+uint64_t admission_deadline(const struct listener *listener);
+/* Out of descriptors: somebody at the door is sent away. False when nobody is there. */
+bool admission_make_room(struct listener *listener);
 
 #endif

@@ -54,7 +54,7 @@ report(struct login *login, enum worker_event event, enum worker_outcome outcome
 
 /* What a connection that ends now without a login was. */
 static enum worker_outcome
-outcome_of(const struct login *login, bool identified)
+outcome_of(const struct login *login, bool identified, bool by_peer)
 {
 	const struct authentication *authentication = &login->authentication;
 
@@ -62,7 +62,20 @@ outcome_of(const struct login *login, bool identified)
 		return OUTCOME_REFUSED;
 	if (authentication->failures > 0)
 		return login->account.exists ? OUTCOME_AUTH_FAILED : OUTCOME_INVALID_USER;
-	return identified ? OUTCOME_NO_ATTEMPT : OUTCOME_NO_SSH;
+	if (identified)
+		return OUTCOME_NO_ATTEMPT;
+	return by_peer ? OUTCOME_SILENT : OUTCOME_GARBAGE;
+}
+
+/* For exits that are nobody's outcome; not those of children. */
+static struct login *reporting;
+static pid_t reporting_process;
+
+static void
+report_failure(void)
+{
+	if (getpid() == reporting_process)
+		report(reporting, WORKER_ENDED, OUTCOME_FAILED);
 }
 
 /* The network process dies; its socket's end is what wakes the monitor, wherever it is. */
@@ -269,7 +282,7 @@ handle_end(struct login *login, struct nacre_reader *request)
 	if (!nacre_reader_done(request))
 		return NACRE_ERROR_PROTOCOL;
 	record_ending(login, &ending);
-	report(login, WORKER_ENDED, outcome_of(login, ending.identified));
+	report(login, WORKER_ENDED, outcome_of(login, ending.identified, ending.by_peer));
 	end_network(login);
 	exit(255);
 }
@@ -314,6 +327,9 @@ static _Noreturn void
 become_session(struct login *login, int socket, struct nacre_span state)
 {
 	close(login->network);
+	if (login->control >= 0)
+		close(login->control);
+	login->control = -1;
 	host_keys_forget(login->server);
 	if (nacre_account_become(&login->account, session_root(login)) != 0) {
 		nacre_log(
@@ -423,8 +439,8 @@ child_is_gone(struct login *login)
 		nacre_log(NACRE_LOG_ERROR, "the %s process for %s port %d died of signal %d (%s)",
 		    session ? "session" : "network", login->peer.address, login->peer.port,
 		    WTERMSIG(status), strsignal(WTERMSIG(status)));
-	report(
-	    login, WORKER_ENDED, WIFSIGNALED(status) ? OUTCOME_CRASHED : outcome_of(login, true));
+	report(login, WORKER_ENDED,
+	    WIFSIGNALED(status) ? OUTCOME_CRASHED : outcome_of(login, true, true));
 	if (session && login->network_pid > 0)
 		(void)waitpid(login->network_pid, NULL, WNOHANG);
 	exit(WIFEXITED(status) ? WEXITSTATUS(status) : 255);
@@ -452,6 +468,9 @@ monitor_run(struct login *login)
 	uint8_t type;
 	int error = send_connection(login);
 
+	reporting = login;
+	reporting_process = getpid();
+	(void)atexit(report_failure);
 	grace_start(login);
 	while (error == 0) {
 		size_t limit =

@@ -108,12 +108,14 @@ enum worker_event {
 enum worker_outcome {
 	OUTCOME_AUTHENTICATED,
 	OUTCOME_NO_ATTEMPT,     /* went without an attempt to authenticate */
-	OUTCOME_NO_SSH,         /* the same, and was no SSH client as far as one can tell */
+	OUTCOME_SILENT,         /* the same, and did not even identify itself */
+	OUTCOME_GARBAGE,        /* is no SSH client */
 	OUTCOME_AUTH_FAILED,    /* went after attempts in vain */
 	OUTCOME_INVALID_USER,   /* the same, for a user who does not exist */
 	OUTCOME_REFUSED,        /* RefuseConnection */
 	OUTCOME_GRACE_EXCEEDED, /* LoginGraceTime */
-	OUTCOME_CRASHED         /* a process of ours died, or did what it must not */
+	OUTCOME_CRASHED,        /* a process of ours died, or did what it must not */
+	OUTCOME_FAILED          /* we could not serve it, which is our fault */
 };
 struct worker_report {
 	uint8_t event;    /* enum worker_event */

@@ -360,6 +360,9 @@ class ServerMaker:
             file.write(SSHD_CONFIG.format(
                 port=port, host_keys='\n'.join(f'HostKey {key}' for key in keys),
                 authorized_keys=self.authorized_keys, more=more))
+        # Tests that misbehave share an address with those that do not.
+        if program == nacre('sshd') and 'PerSourcePenalties' not in more:
+            options = [*options, '-o', 'PerSourcePenalties=no']
         return self.add([program, '-D', '-e', '-f', config, *options], port, folder, keys)
 
     def dropbear(self, key_types=('ed25519', 'rsa', 'ecdsa-256')):

@@ -1,0 +1,154 @@
+"""Floods: hundreds of connections that say nothing, next to nothing or garbage. Whoever wants to log
+in gets in meanwhile, and afterwards the server is as small as before.
+
+NACRE_FLOOD_SECONDS says how long each flood lasts (a few seconds by default).
+"""
+import contextlib
+import multiprocessing
+import os
+import random
+import selectors
+import socket
+import time
+
+import pytest
+
+from conftest import PATIENCE, nacre
+from test_bad_input import SANITIZED, until
+
+SSHD = nacre('sshd')
+SECONDS = float(os.environ.get('NACRE_FLOOD_SECONDS', '3'))
+CONNECTIONS = 500
+# Seconds for a login in a flood; a machine that runs other tests beside is slow for itself.
+LOGIN_MOST = 1.0
+STARTUPS = 'MaxStartups 10:30:100\nLogLevel INFO\n'
+
+
+def processes_of(server):
+    """The listener and all its descendants."""
+    children = {}
+    for name in os.listdir('/proc'):
+        if name.isdigit():
+            with contextlib.suppress(OSError), open(f'/proc/{name}/stat') as stat:
+                children.setdefault(int(stat.read().rsplit(')', 1)[1].split()[1]), []).append(int(name))
+    found, left = [], [server.process.pid]
+    while left:
+        found.append(left.pop())
+        left += children.get(found[-1], [])
+    return found
+
+
+def memory_of(server):
+    """KiB of all processes of the server, PSS."""
+    total = 0
+    for pid in processes_of(server):
+        with contextlib.suppress(OSError), open(f'/proc/{pid}/smaps_rollup') as rollup:
+            total += sum(int(line.split()[1]) for line in rollup if line.startswith('Pss:'))
+    return total
+
+
+class Flood:
+    """A process that keeps CONNECTIONS connections open; those that are lost come again."""
+
+    def __init__(self, server, sources, kind):
+        self.port, self.sources = server.port, sources
+        self.pace, self.payload = FLOODS[kind]
+        self.selector, self.open, self.made = selectors.DefaultSelector(), set(), 0
+        self.full = multiprocessing.Event()
+        self.process = multiprocessing.Process(target=self.run, daemon=True)
+
+    def connect(self):
+        connection = socket.socket()
+        connection.setblocking(False)
+        if self.sources > 1:
+            connection.bind((f'127.0.1.{1 + self.made % self.sources}', 0))
+        connection.connect_ex(('127.0.0.1', self.port))
+        self.selector.register(connection, selectors.EVENT_READ)
+        self.open.add(connection)
+        self.made += 1
+
+    def drop(self, connection):
+        self.selector.unregister(connection)
+        connection.close()
+        self.open.discard(connection)
+
+    def read(self, until):
+        for key, _ in self.selector.select(max(0, until - time.monotonic())):
+            try:
+                if not key.fileobj.recv(4096):
+                    self.drop(key.fileobj)
+            except BlockingIOError:
+                pass
+            except OSError:
+                self.drop(key.fileobj)
+
+    def speak(self):
+        for connection in list(self.open):
+            try:
+                connection.send(self.payload())
+            except BlockingIOError:
+                pass
+            except OSError:
+                self.drop(connection)
+
+    def run(self):
+        next_word = 0
+        while True:
+            # All of them within a second, later up to a hundred a second again.
+            for _ in range(min(2 if self.full.is_set() else 20, CONNECTIONS - len(self.open))):
+                self.connect()
+            if len(self.open) >= CONNECTIONS or self.made >= 2 * CONNECTIONS:
+                self.full.set()
+            if self.payload is not None and time.monotonic() >= next_word:
+                next_word = time.monotonic() + self.pace
+                self.speak()
+            round_ends = time.monotonic() + 0.02
+            while time.monotonic() < round_ends:
+                self.read(round_ends)
+
+    def __enter__(self):
+        self.process.start()
+        assert self.full.wait(PATIENCE)
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.join()
+
+
+FLOODS = {
+    'silent': (1.0, None),
+    'byte a second': (1.0, lambda: b'S'),
+    'slow client': (1.0, lambda: b'SSH-2.0-slow'),
+    'identified': (60.0, lambda: b'SSH-2.0-flood\r\n'),
+    'garbage': (0.5, lambda: random.randbytes(200)),
+}
+
+
+def login_times(server, client):
+    """Seconds that logins take while the flood lasts; all of them must succeed."""
+    times, end = [], time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        begin = time.monotonic()
+        result = client.run(server, 'echo in')
+        times.append(time.monotonic() - begin)
+        assert result.stdout == b'in\n', (result, server.log()[-2000:])
+        time.sleep(0.2)
+    return times
+
+
+@pytest.mark.parametrize('sources', [1, 50], ids=['one address', 'many addresses'])
+@pytest.mark.parametrize('kind', FLOODS)
+def test_logins_in_a_flood(servers, nacre_ssh, kind, sources):
+    server = servers.sshd(SSHD, STARTUPS + 'PerSourcePenalties yes\n')
+    assert nacre_ssh.run(server, 'true').returncode == 0
+    time.sleep(0.5)
+    before = memory_of(server)
+    with Flood(server, sources, kind):
+        times = login_times(server, nacre_ssh)
+    assert sorted(times)[len(times) // 2] < LOGIN_MOST, times
+    assert len(processes_of(server)) < 2 * 100 + 20
+    until(lambda: len(processes_of(server)) <= 3, 'the processes of strangers to end')
+    if not SANITIZED:
+        until(lambda: memory_of(server) < before + 256,
+              lambda: f'memory: {before} KiB before, {memory_of(server)} KiB after')
