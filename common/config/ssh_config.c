@@ -434,6 +434,16 @@ config_finish(struct nacre_ssh_config *config, struct ssh_parse *run)
 	return error;
 }
 
+/* A further reading of the files, for the name that the host turned out to have. */
+static int
+read_final(struct ssh_parse *run, const struct nacre_ssh_config_request *request)
+{
+	parse_mark_seen(&run->parse, "Hostname");
+	run->host = run->config->hostname;
+	run->canonical = run->final = true;
+	return read_files(run, request);
+}
+
 int
 nacre_ssh_config_load(
     struct nacre_ssh_config *config, const struct nacre_ssh_config_request *request)
@@ -448,12 +458,8 @@ nacre_ssh_config_load(
 	error = read_files(&run, request);
 	if (error == 0 && (config->hostname = ssh_hostname(config, config->host)) == NULL)
 		error = NACRE_ERROR_FORMAT;
-	if (error == 0 && run.want_final) {
-		parse_mark_seen(&run.parse, "Hostname");
-		run.host = config->hostname;
-		run.canonical = run.final = true;
-		error = read_files(&run, request);
-	}
+	if (error == 0 && run.want_final)
+		error = read_final(&run, request);
 	if (error == 0)
 		error = config_finish(config, &run);
 	ssh_parse_end(&run);
@@ -483,10 +489,7 @@ nacre_ssh_config_reload(struct nacre_ssh_config *config,
 	config->hostname = arena_lower(&config->internal->reading.arena, canonical);
 	if (config->hostname == NULL)
 		return NACRE_ERROR_MEMORY;
-	parse_mark_seen(&run.parse, "Hostname");
-	run.host = config->hostname;
-	run.canonical = run.final = true;
-	error = read_files(&run, request);
+	error = read_final(&run, request);
 	if (error == 0)
 		error = config_finish(config, &run);
 	ssh_parse_end(&run);

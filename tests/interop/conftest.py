@@ -60,6 +60,17 @@ def need(*programs):
             pytest.skip(f'{program} is not installed')
 
 
+def until(condition, what, patience=PATIENCE):
+    """Waits for a condition; its value."""
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f'in vain: {what() if callable(what) else what}')
+
+
 def openssh_server():
     """OpenSSH's sshd, ready to be started: as root it wants its empty folder, which elsewhere its
     service makes, and which stays since others may be using it."""

@@ -14,7 +14,8 @@ import time
 
 import pytest
 
-from conftest import IS_ROOT, MEMORY_FACTOR, PATIENCE, make_key, nacre, openssh, public_line, run
+from conftest import (IS_ROOT, MEMORY_FACTOR, PATIENCE, make_key, nacre, openssh, public_line, run,
+                      until)
 from hostile_peer import (CHANNEL_CLOSE, CHANNEL_DATA, CHANNEL_EOF, CHANNEL_EXTENDED_DATA, CHANNEL_OPEN,
                           CHANNEL_OPEN_CONFIRMATION, CHANNEL_REQUEST, CHANNEL_SUCCESS,
                           CHANNEL_WINDOW_ADJUST, DEBUG, DISCONNECT, ECDH_INIT, ECDH_REPLY,
@@ -25,16 +26,6 @@ from hostile_peer import (CHANNEL_CLOSE, CHANNEL_DATA, CHANNEL_EOF, CHANNEL_EXTE
 
 CRASH = re.compile(r'AddressSanitizer|LeakSanitizer|runtime error:|[Ss]egmentation|stack smashing|'
                    r'core dumped|killed by signal (4|6|7|8|11)\b')
-
-
-def until(condition, what, patience=PATIENCE):
-    end = time.monotonic() + patience
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.02)
-    raise AssertionError(f'in vain: {what() if callable(what) else what}')
 
 
 def complaint(result, *patterns, status=255):

@@ -14,19 +14,9 @@ import time
 import pytest
 
 from conftest import (IS_ROOT, PASSWORD, PATIENCE, PORTS, SANITIZED, Client, make_key, nacre, need,
-                      openssh, public_line, run)
+                      openssh, public_line, run, until)
 
 SSHD = nacre('sshd')
-
-
-def until(condition, what, patience=PATIENCE):
-    end = time.monotonic() + patience
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.02)
-    raise AssertionError(f'in vain: {what}')
 
 
 def logged(server, pattern):
