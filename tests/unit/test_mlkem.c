@@ -1,6 +1,10 @@
-/* ML-KEM-768 and SHA-3 on published vectors; what is malformed is refused. */
+/*
+ * ML-KEM-768 and SHA-3 on published vectors; what is malformed is refused. Our own ML-KEM is always
+ * tested; OpenSSL's, which takes over when OpenSSL is loaded, where that OpenSSL has one.
+ */
 #include "vectors.h"
 
+#include <crypto/backend.h>
 #include <crypto/keccak.h>
 #include <crypto/kem.h>
 #include <crypto/mlkem768.h>
@@ -186,6 +190,113 @@ rejects_implicitly(void **state)
 	}
 }
 
+/* OpenSSL's, loaded from here on; the test ends as skipped where it has none. */
+static const struct backend_mlkem *
+openssl_mlkem(void)
+{
+	const struct backend *const backend = backend_get();
+
+	assert_non_null(backend);
+	if (!backend->mlkem->available())
+		skip();
+	return backend->mlkem;
+}
+
+/* What it makes for the key is opened by ours. */
+static void
+check_openssl_encapsulate(const struct vector *vector, void *context)
+{
+	const struct backend_mlkem *const openssl = context;
+	const struct nacre_span public = vector_field(vector, 1), private = vector_field(vector, 2);
+	uint8_t ciphertext[MLKEM768_CIPHERTEXT_LENGTH];
+	uint8_t secret[MLKEM768_SECRET_LENGTH], opened[MLKEM768_SECRET_LENGTH];
+
+	assert_int_equal(openssl->encapsulate(public.data, ciphertext, secret), 0);
+	mlkem768_decapsulate(private.data, ciphertext, opened);
+	assert_memory_equal(secret, opened, sizeof secret);
+}
+
+static void
+check_openssl_public(const struct vector *vector, void *context)
+{
+	const struct backend_mlkem *const openssl = context;
+	const struct nacre_span public = vector_field(vector, 1);
+	uint8_t ciphertext[MLKEM768_CIPHERTEXT_LENGTH], secret[MLKEM768_SECRET_LENGTH];
+
+	if (public.length == MLKEM768_PUBLIC_LENGTH)
+		assert_int_equal(openssl->encapsulate(public.data, ciphertext, secret),
+		    strcmp(vector->result, "valid") == 0 ? 0 : NACRE_ERROR_FORMAT);
+}
+
+static void
+openssl_encapsulates(void **state)
+{
+	const struct backend_mlkem *const openssl = openssl_mlkem();
+
+	(void)state;
+	vectors_each("mlkem768_keygen.txt", check_openssl_encapsulate, (void *)openssl);
+	vectors_each("mlkem768_encaps.txt", check_openssl_public, (void *)openssl);
+}
+
+static void
+check_openssl_decapsulate(const struct vector *vector, void *context)
+{
+	const struct backend_mlkem *const openssl = context;
+	const struct nacre_span seed = vector_field(vector, 0),
+				ciphertext = vector_field(vector, 2);
+	uint8_t public[MLKEM768_PUBLIC_LENGTH], private[MLKEM768_PRIVATE_LENGTH];
+	uint8_t secret[MLKEM768_SECRET_LENGTH];
+
+	if (seed.length != MLKEM768_SEED_LENGTH || ciphertext.length != MLKEM768_CIPHERTEXT_LENGTH)
+		return;
+	mlkem768_generate(seed.data, public, private);
+	assert_int_equal(openssl->decapsulate(private, ciphertext.data, secret), 0);
+	assert_bytes(vector_field(vector, 3), secret, sizeof secret, vector->line);
+}
+
+static void
+check_openssl_expanded(const struct vector *vector, void *context)
+{
+	const struct backend_mlkem *const openssl = context;
+	const struct nacre_span private = vector_field(vector, 0),
+				ciphertext = vector_field(vector, 1);
+	const bool valid = strcmp(vector->result, "valid") == 0;
+	uint8_t secret[MLKEM768_SECRET_LENGTH];
+
+	if (private.length != MLKEM768_PRIVATE_LENGTH ||
+	    ciphertext.length != MLKEM768_CIPHERTEXT_LENGTH)
+		return;
+	assert_int_equal(openssl->decapsulate(private.data, ciphertext.data, secret),
+	    valid ? 0 : NACRE_ERROR_LIBRARY);
+	if (valid)
+		assert_bytes(vector_field(vector, 2), secret, sizeof secret, vector->line);
+}
+
+static void
+openssl_decapsulates(void **state)
+{
+	const struct backend_mlkem *const openssl = openssl_mlkem();
+
+	(void)state;
+	vectors_each("mlkem768.txt", check_openssl_decapsulate, (void *)openssl);
+	vectors_each("mlkem768_decaps.txt", check_openssl_expanded, (void *)openssl);
+}
+
+/* Only OpenSSL refuses a private key whose parts do not belong together; ours makes no such keys. */
+static void
+openssl_takes_over(void **state)
+{
+	uint8_t public[KEM_PUBLIC_MAX], private[KEM_PRIVATE_MAX];
+	uint8_t ciphertext[KEM_CIPHERTEXT_MAX] = {0}, secret[KEM_SECRET_LENGTH];
+
+	openssl_mlkem();
+	kem_mlkem768.generate(public, private);
+	private[MLKEM768_PRIVATE_LENGTH - 64] ^= 1; /* of the public key's hash */
+	assert_int_equal(
+	    kem_mlkem768.decapsulate(private, ciphertext, secret), NACRE_ERROR_LIBRARY);
+	rejects_implicitly(state);
+}
+
 int
 main(void)
 {
@@ -197,6 +308,10 @@ main(void)
 	    cmocka_unit_test(decapsulates),
 	    cmocka_unit_test(decapsulates_with_given_keys),
 	    cmocka_unit_test(rejects_implicitly),
+	    /* These load OpenSSL. */
+	    cmocka_unit_test(openssl_encapsulates),
+	    cmocka_unit_test(openssl_decapsulates),
+	    cmocka_unit_test(openssl_takes_over),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
