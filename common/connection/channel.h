@@ -99,6 +99,7 @@ struct connection {
 	struct nacre_buffer scratch;               /* room while compression is on */
 	uint32_t requests_sent, requests_received; /* global ones */
 	bool no_more_sessions;
+	uint64_t wake_at;      /* close_wake_peer() is due, ms; UINT64_MAX: not */
 	uint32_t early_number; /* of the newest channel that was opened early */
 };
 
@@ -156,6 +157,8 @@ int eof_message(
 int close_message(
     struct connection *connection, struct nacre_reader *payload, struct nacre_event *event);
 int close_send(struct connection *connection, struct channel *channel);
+/* Sends the packet that some peers need to notice the end of their channel, when it is due. */
+int close_wake_peer(struct connection *connection);
 /* Something changed: puts the channel among those with work if an event is due. */
 void channel_changed(struct connection *connection, struct channel *channel);
 /* Fills *event with what is due and takes the channel out of that list if it was the last. */

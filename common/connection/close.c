@@ -3,6 +3,8 @@
 #include <connection/channel.h>
 #include <connection/session.h>
 
+#define WAKE_MS 100
+
 /* Events that are due ------------------------------------------------------------------------- */
 
 static bool
@@ -75,6 +77,27 @@ close_send(struct connection *connection, struct channel *channel)
 	return transport_end(connection->transport);
 }
 
+/*
+ * dropbear's client whose standard output is slow answers our CLOSE when it has written everything,
+ * but notices that no channel is left only when one more packet comes, and would wait for hours. It
+ * gets one, unless it has gone by then.
+ */
+static void
+peer_wake_later(struct connection *connection)
+{
+	if (connection->server && transport_peer_is(connection->transport, "dropbear_"))
+		connection->wake_at = transport_now(connection->transport) + WAKE_MS;
+}
+
+int
+close_wake_peer(struct connection *connection)
+{
+	if (transport_now(connection->transport) < connection->wake_at)
+		return 0;
+	connection->wake_at = UINT64_MAX;
+	return transport_ignore(connection->transport, (struct nacre_span){NULL, 0});
+}
+
 /* Whatever we would still send, nobody takes: the answer leaves at once. */
 int
 close_message(
@@ -90,7 +113,9 @@ close_message(
 	if (!nacre_reader_done(payload))
 		return connection_malformed(connection, name);
 	channel->close_received = true;
-	if (!channel->close_sent)
+	if (channel->close_sent)
+		peer_wake_later(connection);
+	else
 		error = close_send(connection, channel);
 	channel_changed(connection, channel);
 	return error;

@@ -32,6 +32,7 @@ connection_new(struct transport *transport, const struct nacre_session_options *
 	new->channel_limit =
 	    options->channel_limit > 0 ? options->channel_limit : CHANNEL_LIMIT_DEFAULT;
 	new->window_limit = window_limit(options->window_limit);
+	new->wake_at = UINT64_MAX;
 	*connection = new;
 	return 0;
 }
@@ -117,7 +118,13 @@ connection_pending(struct connection *connection, struct nacre_event *event)
 	if (connection->lists[LIST_STALLED].first != NULL &&
 	    transport_can_send_bulk(connection->transport))
 		return event_writable(connection, event);
-	return 0;
+	return close_wake_peer(connection);
+}
+
+uint64_t
+connection_deadline(const struct connection *connection)
+{
+	return connection->wake_at;
 }
 
 bool

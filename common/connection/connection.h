@@ -25,6 +25,8 @@ int connection_pending(struct connection *connection, struct nacre_event *event)
 /* The part of it that can happen before authentication is done: 1 with *event filled when the peer
  * did not know what to do with the open of an early channel. */
 int connection_early_pending(struct connection *connection, struct nacre_event *event);
+/* When connection_pending() wants to be called though nothing came, ms; UINT64_MAX: not. */
+uint64_t connection_deadline(const struct connection *connection);
 /* True when there is no channel. */
 bool connection_idle(const struct connection *connection);
 /* Bytes of channel data that are kept for the program, all channels together. */

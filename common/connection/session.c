@@ -86,7 +86,10 @@ nacre_session_sent(struct nacre_session *session, size_t length)
 uint64_t
 nacre_session_deadline(const struct nacre_session *session)
 {
-	return transport_deadline(session->transport);
+	const uint64_t transport = transport_deadline(session->transport);
+	const uint64_t connection = connection_deadline(session->connection);
+
+	return transport < connection ? transport : connection;
 }
 
 /* Events ------------------------------------------------------------------------------------ */

@@ -77,6 +77,14 @@ behind(struct nacre_span line, const char *version)
 	return (struct nacre_span){line.data + length, line.length - length};
 }
 
+bool
+transport_peer_is(const struct transport *transport, const char *software)
+{
+	const struct nacre_span line = nacre_span_of(transport->peer_identification);
+
+	return behind(behind(line, "SSH-2.0-"), software).data != NULL;
+}
+
 static int
 identification_accept(struct transport *transport, struct nacre_span line)
 {

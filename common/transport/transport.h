@@ -36,6 +36,8 @@ int transport_ping(struct transport *transport, struct nacre_span data);
 int transport_disconnect(
     struct transport *transport, enum nacre_disconnect_reason reason, const char *text);
 
+/* True when the peer's identification names software that begins so ("dropbear_"). */
+bool transport_peer_is(const struct transport *transport, const char *software);
 enum nacre_role transport_role(const struct transport *transport);
 /* The time of the newest call from outside, milliseconds. */
 uint64_t transport_now(const struct transport *transport);

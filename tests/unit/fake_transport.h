@@ -33,7 +33,8 @@ struct transport {
 	int error;
 	enum nacre_disconnect_reason reason;
 	char text[512];
-	unsigned authenticated, unimplemented, copied;
+	unsigned authenticated, unimplemented, copied, ignores;
+	const char *peer_software;
 };
 
 /* One end: a session over such a transport, and the message it looks at. */
@@ -58,6 +59,12 @@ enum nacre_role
 transport_role(const struct transport *transport)
 {
 	return transport->role;
+}
+
+bool
+transport_peer_is(const struct transport *transport, const char *software)
+{
+	return transport->peer_software != NULL && strcmp(transport->peer_software, software) == 0;
 }
 
 uint64_t
@@ -153,6 +160,14 @@ void
 transport_unimplemented(struct transport *transport)
 {
 	transport->unimplemented++;
+}
+
+int
+transport_ignore(struct transport *transport, struct nacre_span data)
+{
+	(void)data;
+	transport->ignores++;
+	return 0;
 }
 
 bool

@@ -201,6 +201,46 @@ test_close_while_opening(void **state)
 	pair_free(pair);
 }
 
+/* dropbear's client must be told something a little after its CLOSE when that answers ours. */
+static void
+test_close_of_dropbear(void **state)
+{
+	static const struct {
+		const char *software;
+		bool server_first;
+		unsigned ignores;
+	} cases[] = {
+	    {"dropbear_", true, 1},
+	    {"dropbear_", false, 0},
+	    {NULL, true, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct pair pair = pair_new();
+		struct transport *const transport = &pair.server->transport;
+		uint32_t remote, local = open_channel(pair, &remote);
+
+		transport->peer_software = cases[i].software;
+		if (cases[i].server_first)
+			nacre_channel_close(&pair.server->session, remote);
+		nacre_channel_close(&pair.client->session, local);
+		end_expect(pair.server, pair.client, NACRE_EVENT_CHANNEL_CLOSED);
+		end_quiet(pair.server, pair.client);
+		assert_int_equal(transport->ignores, 0);
+		if (cases[i].ignores == 0)
+			assert_true(
+			    connection_deadline(pair.server->session.connection) == UINT64_MAX);
+		transport->now += 1000;
+		end_quiet(pair.server, pair.client);
+		assert_int_equal(transport->ignores, cases[i].ignores);
+		transport->now += 1000;
+		end_quiet(pair.server, pair.client);
+		assert_int_equal(transport->ignores, cases[i].ignores);
+		pair_free(pair);
+	}
+}
+
 static void
 test_numbers_are_reused_only_after_closed(void **state)
 {
@@ -911,6 +951,7 @@ main(void)
 	    cmocka_unit_test(test_refuse),
 	    cmocka_unit_test(test_channel_limit),
 	    cmocka_unit_test(test_close_while_opening),
+	    cmocka_unit_test(test_close_of_dropbear),
 	    cmocka_unit_test(test_numbers_are_reused_only_after_closed),
 	    cmocka_unit_test(test_thousand_channels),
 	    cmocka_unit_test(test_unread_data_is_kept),
