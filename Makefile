@@ -42,6 +42,10 @@ module_folder_crypto := common/crypto/backend/openssl
 module_libs_crypto := $(shell $(PKG_CONFIG) --libs libcrypto 2>/dev/null || echo -lcrypto)
 module_folder_nettle := common/crypto/backend/nettle
 module_libs_nettle := $(shell $(PKG_CONFIG) --libs nettle 2>/dev/null || echo -lnettle)
+# Modules of programs are like those of the library, which does not contain them in any form.
+program_modules := pam
+module_folder_pam := sshd/pam
+module_libs_pam := $(shell $(PKG_CONFIG) --libs pam 2>/dev/null || echo -lpam)
 backend_cflags := $(shell $(PKG_CONFIG) --cflags libcrypto nettle 2>/dev/null)
 backend_libs := $(foreach module,$(modules),$(module_libs_$(module)))
 
@@ -65,7 +69,7 @@ shared_objects := $(library_objects) $(loader_shared:%.c=$(BUILD)/obj/%.o)
 static_objects := $(library_objects) $(backend_objects) $(loader_static:%.c=$(BUILD)/obj/%.o)
 
 shared_library := $(BUILD)/lib/libnacre.so.$(SOVERSION)
-module_files := $(modules:%=$(BUILD)/lib/libnacre-%.so.$(SOVERSION))
+module_files := $(patsubst %,$(BUILD)/lib/libnacre-%.so.$(SOVERSION),$(modules) $(program_modules))
 static_library := $(BUILD)/lib/libnacre.a
 
 # Programs: one list of sources each, and the libraries that only they need.
@@ -96,7 +100,7 @@ $(BUILD)/lib/libnacre-$(1).so.$(SOVERSION): $$(module_objects_$(1)) $(shared_lib
 	    $(if $(SANITIZE),,-Wl,-z,defs) -Wl,--enable-new-dtags '-Wl,-rpath,$$$$ORIGIN' \
 	    $$(NACRE_LDFLAGS) $$(LDFLAGS) $$(module_objects_$(1)) $(shared_library) $$(module_libs_$(1)) $$(base_libs)
 endef
-$(foreach module,$(modules),$(eval $(call module_rule,$(module))))
+$(foreach module,$(modules) $(program_modules),$(eval $(call module_rule,$(module))))
 
 $(static_library): $(static_objects)
 	@mkdir -p $(@D)

@@ -3,6 +3,7 @@
  * and the log lines. It believes nothing that the network process says but that a peer said so.
  */
 #include "login.h"
+#include "pam.h"
 #include "record.h"
 
 #include <nacre/log.h>
@@ -12,10 +13,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SERVICE      AUTHENTICATION_SERVICE
 #define BANNER_BYTES ((size_t)64 * 1024)
+/* An attempt that fails takes this long, or twice, four times and so on as long. */
+#define FAILURE_STEP_US      1000
+#define FAILURE_STEP_MOST_US ((uint64_t)1 << 20)
 
 static bool
 publickey_enabled(const struct login *login)
@@ -27,19 +32,23 @@ publickey_enabled(const struct login *login)
 static bool
 password_enabled(const struct login *login)
 {
-	return login->config->password_authentication && login->server->privileged;
+	return login->config->password_authentication && login->server->privileged &&
+	       pam_may_ask(login);
 }
 
 static bool
 interactive_enabled(const struct login *login)
 {
-	return login->config->kbd_interactive_authentication && login->config->use_pam &&
-	       login->server->privileged;
+	return login->config->kbd_interactive_authentication && pam_in_use(login) &&
+	       pam_may_ask(login);
 }
 
-static enum answer_kind try_none(struct login *, struct nacre_reader *, struct answer *);
-static enum answer_kind try_password(struct login *, struct nacre_reader *, struct answer *);
-static enum answer_kind try_interactive(struct login *, struct nacre_reader *, struct answer *);
+static enum answer_kind
+try_interactive(struct login *login, struct nacre_reader *fields, struct answer *answer)
+{
+	(void)fields;
+	return pam_ask(login, answer);
+}
 
 static const struct method {
 	enum nacre_auth_method method;
@@ -49,19 +58,26 @@ static const struct method {
 	    struct login *login, struct nacre_reader *fields, struct answer *answer);
 } methods[] = {
     {NACRE_METHOD_PUBLICKEY, "publickey", publickey_enabled, authenticate_publickey},
-    {NACRE_METHOD_PASSWORD, "password", password_enabled, try_password},
+    {NACRE_METHOD_PASSWORD, "password", password_enabled, authenticate_password},
     {NACRE_METHOD_KEYBOARD_INTERACTIVE, "keyboard-interactive", interactive_enabled,
 	try_interactive},
-    {NACRE_METHOD_NONE, "none", NULL, try_none},
+    {NACRE_METHOD_NONE, "none", NULL, authenticate_none},
 };
 
 /* AuthenticationMethods ------------------------------------------------------------------------ */
 
-/* The first method of a list, without a ":submethod". */
+/* The first method of a list, without the only device that there is. */
 static struct nacre_span
 first_method(const char *list)
 {
-	return (struct nacre_span){(const uint8_t *)list, strcspn(list, ",:")};
+	static const char device[] = ":pam";
+	struct nacre_span method = {(const uint8_t *)list, strcspn(list, ",")};
+	size_t length = strlen(device);
+
+	if (method.length > length &&
+	    memcmp(method.data + method.length - length, device, length) == 0)
+		method.length -= length;
+	return method;
 }
 
 static bool
@@ -73,6 +89,12 @@ may_begin_with(const struct authentication *authentication, const char *name)
 		if (nacre_span_equals(first_method(authentication->remaining[i]), name))
 			return true;
 	return false;
+}
+
+bool
+authenticate_may_use(const struct login *login, const char *name)
+{
+	return password_enabled(login) && may_begin_with(&login->authentication, name);
 }
 
 static bool
@@ -110,19 +132,50 @@ lists_complete(struct authentication *authentication, const char *name)
 	return complete;
 }
 
-static void
+static bool
+method_enabled(const struct login *login, struct nacre_span name)
+{
+	if (nacre_span_equals(name, "none"))
+		return login->config->permit_empty_passwords && password_enabled(login);
+	for (size_t i = 0; i < MEMBERS(methods); i++)
+		if (nacre_span_equals(name, methods[i].name) && methods[i].enabled != NULL)
+			return methods[i].enabled(login);
+	return false;
+}
+
+/* Whether all methods of a list can be had. */
+static bool
+list_enabled(const struct login *login, const char *list)
+{
+	while (list != NULL && method_enabled(login, first_method(list))) {
+		const char *comma = strchr(list, ',');
+		list = comma != NULL ? comma + 1 : NULL;
+	}
+	return list == NULL;
+}
+
+/* False when AuthenticationMethods leaves no way in. */
+static bool
 copy_lists(struct login *login)
 {
 	const struct nacre_words *lists = &login->config->authentication_methods;
 	struct authentication *authentication = &login->authentication;
+	bool any = lists->count == 0;
 
 	authentication->remaining = calloc(lists->count + 1, sizeof(char *));
 	if (authentication->remaining == NULL)
 		nacre_fatal("out of memory");
 	for (size_t i = 0; i < lists->count; i++)
-		if (strcmp(lists->words[i], "any") != 0)
+		if (strcmp(lists->words[i], "any") == 0)
+			any = true;
+		else if (list_enabled(login, lists->words[i]))
 			authentication->remaining[authentication->remaining_count++] =
 			    strdup(lists->words[i]);
+	if (any || authentication->remaining_count > 0)
+		return true;
+	nacre_log(
+	    NACRE_LOG_ERROR, "no AuthenticationMethods left after eliminating disabled methods");
+	return false;
 }
 
 /* The user --------------------------------------------------------------------------------- */
@@ -166,22 +219,6 @@ put_banner(const struct login *login, struct answer *answer)
 }
 
 static void
-begin(struct login *login, struct answer *answer)
-{
-	struct authentication *authentication = &login->authentication;
-
-	authentication->started = true;
-	(void)nacre_account_find(authentication->user, &login->account);
-	apply_match(login);
-	copy_lists(login);
-	if (!login->account.exists)
-		nacre_log(NACRE_LOG_INFO, "Invalid user %.100s from %.100s port %d",
-		    authentication->user, login->peer.address, login->peer.port);
-	authentication->allowed = policy_allows(login);
-	put_banner(login, answer);
-}
-
-static void
 disconnect(struct answer *answer, uint32_t reason, const char *text)
 {
 	answer->kind = ANSWER_DISCONNECT;
@@ -190,74 +227,57 @@ disconnect(struct answer *answer, uint32_t reason, const char *text)
 	nacre_put_format(&answer->text, "%s", text);
 }
 
-/* Methods ---------------------------------------------------------------------------------- */
-
-static enum answer_kind
-try_none(struct login *login, struct nacre_reader *fields, struct answer *answer)
+static void
+begin(struct login *login, struct answer *answer)
 {
-	const struct authentication *authentication = &login->authentication;
+	struct authentication *authentication = &login->authentication;
 
-	(void)fields;
-	(void)answer;
-	if (!authentication->allowed || !login->config->permit_empty_passwords ||
-	    !password_enabled(login) || authentication->remaining_count > 0)
-		return ANSWER_FAILURE;
-	return nacre_account_check_password(&login->account, "", true) == 0 ? ANSWER_SUCCESS
-									    : ANSWER_FAILURE;
-}
-
-static enum answer_kind
-check_password(struct login *login, const char *password)
-{
-	bool right = nacre_account_check_password(
-			 &login->account, password, login->config->permit_empty_passwords) == 0;
-
-	if (!right || !login->authentication.allowed)
-		return ANSWER_FAILURE;
-	if (nacre_account_state(&login->account) == NACRE_ACCOUNT_PASSWORD_EXPIRED) {
-		nacre_log(NACRE_LOG_INFO, "User %.100s password has expired (password aged)",
-		    login->account.name);
-		return ANSWER_FAILURE;
+	authentication->started = true;
+	(void)nacre_account_find(authentication->user, &login->account);
+	apply_match(login);
+	if (!login->account.exists) {
+		nacre_log(NACRE_LOG_INFO, "Invalid user %.100s from %.100s port %d",
+		    authentication->user, login->peer.address, login->peer.port);
+		accounting_failure(login);
 	}
-	return ANSWER_SUCCESS;
-}
-
-static enum answer_kind
-check_password_span(struct login *login, struct nacre_span span)
-{
-	char *password = span.length < 1024 ? nacre_span_to_string(span) : NULL;
-
-	if (password == NULL)
-		return ANSWER_FAILURE;
-	enum answer_kind kind = check_password(login, password);
-	explicit_bzero(password, span.length);
-	free(password);
-	return kind;
-}
-
-static enum answer_kind
-try_password(struct login *login, struct nacre_reader *fields, struct answer *answer)
-{
-	bool change = nacre_get_boolean(fields);
-	struct nacre_span password = nacre_get_string(fields);
-
-	(void)answer;
-	nacre_get_string(fields);
-	if (change)
-		nacre_log(NACRE_LOG_INFO, "password change not supported");
-	return check_password_span(login, password);
-}
-
-static enum answer_kind
-try_interactive(struct login *login, struct nacre_reader *fields, struct answer *answer)
-{
-	(void)fields;
-	login->authentication.asking = true;
-	nacre_put_format(&answer->text, "Password: ");
-	return ANSWER_ASK;
+	authentication->allowed = policy_allows(login);
+	put_banner(login, answer);
+	if (!copy_lists(login))
+		disconnect(answer, NACRE_DISCONNECT_NO_MORE_AUTH_METHODS,
+		    "no authentication methods enabled");
 }
 
 /* The outcome ------------------------------------------------------------------------------ */
+
+static void
+remember_method(struct authentication *authentication, const char *method)
+{
+	struct nacre_buffer *text = &authentication->methods_text;
+
+	nacre_put_format(text, "%s", method);
+	if (strcmp(method, "publickey") == 0) {
+		nacre_put_byte(text, ' ');
+		nacre_put_span(text, nacre_buffer_span(&authentication->key_line));
+	}
+	nacre_put_byte(text, '\n');
+}
+
+/* The last word on an account, once everything else is proved. */
+static void
+check_account(struct login *login, const char *method, struct answer *answer)
+{
+	char text[300];
+
+	if (!pam_in_use(login) || pam_account_allows(login, answer))
+		return;
+	answer->kind = ANSWER_FAILURE;
+	record_attempt(login, method, answer, true);
+	snprintf(text, sizeof text, "Access denied for user %.100s by PAM account configuration",
+	    login->authentication.user);
+	nacre_log(NACRE_LOG_FATAL, "%s [preauth]", text);
+	login->authentication.failures++;
+	disconnect(answer, NACRE_DISCONNECT_BY_APPLICATION, text);
+}
 
 static void
 count_failure(struct login *login, const char *method, struct answer *answer)
@@ -268,6 +288,8 @@ count_failure(struct login *login, const char *method, struct answer *answer)
 	/* The first request of most clients only asks which methods there are. */
 	if (strcmp(method, "none") != 0 || authentication->attempts > 1)
 		authentication->failures++;
+	if (strcmp(method, "password") == 0 || strcmp(method, "keyboard-interactive") == 0)
+		accounting_failure(login);
 	if ((int)authentication->failures < login->config->max_auth_tries)
 		return;
 	nacre_log(NACRE_LOG_ERROR,
@@ -276,18 +298,26 @@ count_failure(struct login *login, const char *method, struct answer *answer)
 	disconnect(answer, NACRE_DISCONNECT_PROTOCOL_ERROR, "Too many authentication failures");
 }
 
+/* "method" as in the lists, "name" with the device. */
 static void
-finish(struct login *login, const char *method, bool usable, struct answer *answer)
+finish(
+    struct login *login, const char *method, const char *name, bool usable, struct answer *answer)
 {
 	struct authentication *authentication = &login->authentication;
 
 	if (answer->kind == ANSWER_SUCCESS && !policy_allows_root(login, method))
 		answer->kind = ANSWER_FAILURE;
-	if (answer->kind == ANSWER_SUCCESS && !lists_complete(authentication, method)) {
-		answer->kind = ANSWER_FAILURE;
-		answer->partial = true;
+	if (answer->kind == ANSWER_SUCCESS) {
+		remember_method(authentication, name);
+		answer->partial = !lists_complete(authentication, method);
 	}
-	record_attempt(login, method, answer, usable);
+	if (answer->partial)
+		answer->kind = ANSWER_FAILURE;
+	else if (answer->kind == ANSWER_SUCCESS)
+		check_account(login, name, answer);
+	if (answer->kind == ANSWER_DISCONNECT)
+		return;
+	record_attempt(login, name, answer, usable);
 	if (answer->kind == ANSWER_SUCCESS)
 		authentication->method = strdup(method);
 	if (answer->kind == ANSWER_FAILURE && !answer->partial)
@@ -322,6 +352,66 @@ find_method(const struct login *login, uint8_t method)
 	return NULL;
 }
 
+/* The first request names the user. False when the connection ends here. */
+static bool
+begin_with(struct login *login, struct nacre_span user, struct answer *answer)
+{
+	struct authentication *authentication = &login->authentication;
+
+	authentication->user = nacre_span_to_string(user);
+	begin(login, answer);
+	if (login->config->refuse_connection) {
+		authentication->refused = true;
+		nacre_log(NACRE_LOG_INFO, "administratively prohibited connection");
+		disconnect(
+		    answer, NACRE_DISCONNECT_BY_APPLICATION, "Connection refused by configuration");
+	}
+	return answer->kind != ANSWER_DISCONNECT;
+}
+
+static uint64_t
+now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+/* What takes a little longer for an account that exists is over before the answer is sent. A
+ * request for the list of methods is not kept waiting: most clients begin with one. */
+static void
+even_out(uint64_t begin_us, const struct answer *answer, uint8_t method)
+{
+	uint64_t spent = now_us() - begin_us, step = FAILURE_STEP_US;
+
+	if (answer->kind != ANSWER_FAILURE || answer->partial || method == NACRE_METHOD_NONE)
+		return;
+	while (step < spent && step < FAILURE_STEP_MOST_US)
+		step *= 2;
+	if (step > spent)
+		usleep((unsigned)(step - spent));
+}
+
+static int
+attempt(struct login *login, uint8_t number, struct nacre_span name, struct nacre_reader *fields,
+    struct answer *answer)
+{
+	const struct method *method = find_method(login, number);
+	uint64_t begin_us = now_us();
+	char text[64];
+
+	snprintf(text, sizeof text, "%.*s", (int)(name.length < 60 ? name.length : 60),
+	    (const char *)name.data);
+	answer->kind = method != NULL ? method->attempt(login, fields, answer) : ANSWER_FAILURE;
+	if (fields->failed)
+		return NACRE_ERROR_PROTOCOL;
+	finish(login, method != NULL ? method->name : text, method != NULL ? method->name : text,
+	    method != NULL, answer);
+	even_out(begin_us, answer, number);
+	return 0;
+}
+
 int
 authenticate(struct login *login, struct nacre_reader *request, struct answer *answer)
 {
@@ -331,49 +421,29 @@ authenticate(struct login *login, struct nacre_reader *request, struct answer *a
 	uint8_t number = nacre_get_byte(request);
 	struct nacre_span name = nacre_get_string(request);
 
-	if (request->failed || !nacre_span_equals(service, SERVICE))
+	if (request->failed || !nacre_span_equals(service, SERVICE) ||
+	    memchr(user.data, 0, user.length) != NULL)
 		return NACRE_ERROR_PROTOCOL;
 	authentication->attempts++;
+	if (authentication->asking)
+		pam_cancel(login->pam);
 	authentication->asking = false;
-	if (user_changed(login, user, answer))
+	if (user_changed(login, user, answer) ||
+	    (!authentication->started && !begin_with(login, user, answer)))
 		return 0;
-	if (!authentication->started) {
-		authentication->user = nacre_span_to_string(user);
-		if (authentication->user == NULL)
-			return NACRE_ERROR_PROTOCOL;
-		begin(login, answer);
-		if (login->config->refuse_connection) {
-			authentication->refused = true;
-			nacre_log(NACRE_LOG_INFO, "administratively prohibited connection");
-			disconnect(answer, NACRE_DISCONNECT_BY_APPLICATION,
-			    "Connection refused by configuration");
-			return 0;
-		}
-	}
-	char method_name[64];
-	snprintf(method_name, sizeof method_name, "%.*s",
-	    (int)(name.length < 60 ? name.length : 60), (const char *)name.data);
-	const struct method *method = find_method(login, number);
-	answer->kind = method != NULL ? method->attempt(login, request, answer) : ANSWER_FAILURE;
-	if (request->failed)
-		return NACRE_ERROR_PROTOCOL;
-	finish(login, method != NULL ? method->name : method_name, method != NULL, answer);
-	return 0;
+	return attempt(login, number, name, request, answer);
 }
 
 int
 authenticate_respond(struct login *login, struct nacre_reader *request, struct answer *answer)
 {
-	uint32_t count = nacre_get_u32(request);
-	struct nacre_span response = nacre_get_string(request);
+	uint64_t begin_us = now_us();
 
 	if (!login->authentication.asking)
 		return NACRE_ERROR_STATE;
-	login->authentication.asking = false;
-	answer->kind = ANSWER_FAILURE;
-	if (count == 1 && nacre_reader_done(request))
-		answer->kind = check_password_span(login, response);
-	finish(login, "keyboard-interactive", true, answer);
+	answer->kind = pam_respond(login, request, answer);
+	finish(login, "keyboard-interactive", "keyboard-interactive/pam", true, answer);
+	even_out(begin_us, answer, NACRE_METHOD_KEYBOARD_INTERACTIVE);
 	return 0;
 }
 
@@ -390,6 +460,8 @@ authentication_free(struct authentication *authentication)
 	free(authentication->used_keys);
 	nacre_buffer_free(&authentication->key_text);
 	record_key_free(&authentication->key_record);
+	nacre_buffer_free(&authentication->key_line);
+	nacre_buffer_free(&authentication->methods_text);
 	if (authentication->has_options)
 		nacre_key_options_free(&authentication->options);
 	*authentication = (struct authentication){0};

@@ -137,6 +137,8 @@ try_authorized(struct login *login, const struct nacre_key *key, const struct of
 	}
 	take_options(&login->authentication, options);
 	remember_key(&login->authentication, fingerprint);
+	nacre_buffer_clear(&login->authentication.key_line);
+	nacre_key_put_line(key, NULL, &login->authentication.key_line);
 	return ANSWER_SUCCESS;
 }
 

@@ -54,6 +54,7 @@ channel_remove(struct channel *channel)
 		endpoint_close(user, &channel->endpoints[i]);
 	nacre_sftp_thread_stop(channel->sftp);
 	channel->sftp = NULL;
+	terminal_release(channel);
 	if (channel->terminal >= 0)
 		close(channel->terminal);
 	channel->terminal = -1;

@@ -87,7 +87,25 @@ user_may_set(const struct nacre_sshd_config *config, const char *entry)
 
 /* ~/.ssh/environment: NAME=VALUE lines, comments with #. */
 static void
-put_user_file(const struct channel *channel, struct environment *environment)
+put_user_line(struct channel *channel, const char *path, unsigned number, const char *line,
+    struct environment *environment)
+{
+	struct nacre_buffer complaint = {0};
+
+	line += strspn(line, " \t");
+	if (line[0] == '#' || line[0] == '\0')
+		return;
+	if (strchr(line, '=') != NULL && user_may_set(channel->user->config, line))
+		put_entry(environment, line);
+	if (strchr(line, '=') != NULL)
+		return;
+	nacre_put_format(&complaint, "Bad line %u in %.100s\n", number, path);
+	greeting_say(channel, nacre_buffer_span(&complaint), NACRE_STREAM_STDERR);
+	nacre_buffer_free(&complaint);
+}
+
+static void
+put_user_file(struct channel *channel, struct environment *environment)
 {
 	const struct login *login = channel->user->login;
 	struct nacre_buffer text = {0};
@@ -102,11 +120,8 @@ put_user_file(const struct channel *channel, struct environment *environment)
 	close(fd);
 	nacre_put_byte(&text, 0);
 	rest = error == 0 && !text.failed ? (char *)text.data + text.start : NULL;
-	while (rest != NULL && (line = strsep(&rest, "\n")) != NULL) {
-		line += strspn(line, " \t");
-		if (line[0] != '#' && user_may_set(channel->user->config, line))
-			put_entry(environment, line);
-	}
+	for (unsigned number = 1; rest != NULL && (line = strsep(&rest, "\n")) != NULL; number++)
+		put_user_line(channel, path, number, line, environment);
 	nacre_buffer_free(&text);
 }
 
@@ -121,7 +136,8 @@ put_account(const struct login *login, struct environment *environment)
 	environment_put(environment, "HOME", account->home);
 	environment_put(environment, "PATH", account->uid == 0 ? PATH_ROOT : PATH_USER);
 	snprintf(mail, sizeof mail, "/var/mail/%.200s", account->name);
-	environment_put(environment, "MAIL", mail);
+	if (!login->config->use_pam) /* whose modules may set it */
+		environment_put(environment, "MAIL", mail);
 	environment_put(environment, "SHELL", account->shell);
 	if (getenv("TZ") != NULL)
 		environment_put(environment, "TZ", getenv("TZ"));
@@ -140,15 +156,25 @@ put_connection(const struct channel *channel, struct environment *environment)
 	environment_put(environment, "SSH_CONNECTION", text);
 	if (channel->has_terminal)
 		environment_put(environment, "SSH_TTY", channel->terminal_name);
-	if (channel->term != NULL)
-		environment_put(environment, "TERM", channel->term);
 	if (channel->user->agent.fd >= 0)
 		environment_put(environment, "SSH_AUTH_SOCK", channel->user->agent_path);
 }
 
+/* Names that only sshd itself may set. */
+static void
+put_modules(const struct login *login, struct environment *environment)
+{
+	char **entries = login->pam_environment;
+
+	for (size_t i = 0; entries != NULL && entries[i] != NULL; i++)
+		if (strncmp(entries[i], "SSH_AUTH_INFO", 13) != 0 &&
+		    strncmp(entries[i], "SSH_CONNECTION=", 15) != 0)
+			put_entry(environment, entries[i]);
+}
+
 void
 environment_make(
-    const struct channel *channel, const char *original_command, struct environment *environment)
+    struct channel *channel, const char *original_command, struct environment *environment)
 {
 	const struct user_session *user = channel->user;
 	const struct authentication *authentication = &user->login->authentication;
@@ -157,12 +183,15 @@ environment_make(
 	for (size_t i = 0; i < channel->environment.count; i++)
 		put_entry(environment, channel->environment.entries[i]);
 	put_account(user->login, environment);
+	if (channel->term != NULL)
+		environment_put(environment, "TERM", channel->term);
 	if (user->config->permit_user_environment) {
 		for (size_t i = 0; i < authentication->options.environment_count; i++)
 			if (user_may_set(user->config, authentication->options.environment[i]))
 				put_entry(environment, authentication->options.environment[i]);
 		put_user_file(channel, environment);
 	}
+	put_modules(user->login, environment);
 	for (size_t i = 0; i < user->config->set_env.count; i++)
 		put_entry(environment, user->config->set_env.words[i]);
 	put_connection(channel, environment);

@@ -67,6 +67,7 @@ void
 answer_free(struct answer *answer)
 {
 	nacre_buffer_free(&answer->methods);
+	nacre_buffer_free(&answer->instruction);
 	nacre_buffer_free(&answer->text);
 	nacre_buffer_free(&answer->banner);
 }
@@ -76,8 +77,11 @@ answer_encode(const struct answer *answer, struct nacre_buffer *buffer)
 {
 	nacre_put_u32(buffer, answer->kind);
 	nacre_put_boolean(buffer, answer->partial);
+	nacre_put_boolean(buffer, answer->echo);
+	nacre_put_u32(buffer, answer->prompts);
 	nacre_put_u32(buffer, answer->reason);
 	nacre_put_string_span(buffer, nacre_buffer_span(&answer->methods));
+	nacre_put_string_span(buffer, nacre_buffer_span(&answer->instruction));
 	nacre_put_string_span(buffer, nacre_buffer_span(&answer->text));
 	nacre_put_string_span(buffer, nacre_buffer_span(&answer->banner));
 }
@@ -98,8 +102,11 @@ answer_decode(struct nacre_reader *reader, struct answer *answer)
 {
 	answer->kind = (enum answer_kind)nacre_get_u32(reader);
 	answer->partial = nacre_get_boolean(reader);
+	answer->echo = nacre_get_boolean(reader);
+	answer->prompts = nacre_get_u32(reader);
 	answer->reason = nacre_get_u32(reader);
 	read_text(reader, &answer->methods);
+	read_text(reader, &answer->instruction);
 	read_text(reader, &answer->text);
 	read_text(reader, &answer->banner);
 	return nacre_reader_done(reader) ? 0 : NACRE_ERROR_FORMAT;

@@ -357,9 +357,6 @@ say_what_is_given_up(const struct server *server)
 		    "Not running as root: only this user can log in, by public key; the process "
 		    "that talks to strangers has this user's identity and sees the file system's "
 		    "root, a system-call filter confines it.");
-	else if (server->config->use_pam)
-		nacre_log(NACRE_LOG_INFO,
-		    "UsePAM: accounts and passwords are checked with the shadow file.");
 }
 
 static void

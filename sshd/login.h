@@ -35,7 +35,10 @@ struct authentication {
 	size_t remaining_count;
 	char **used_keys; /* fingerprints, each of which counts once */
 	size_t used_key_count;
-	char *method;                     /* that succeeded last */
+	char *method; /* that succeeded last */
+	/* A line a method that has succeeded, as SSH_AUTH_INFO_0 shows them. */
+	struct nacre_buffer methods_text;
+	struct nacre_buffer key_line;     /* of the key that has just let the user in */
 	struct nacre_buffer key_text;     /* "ED25519 SHA256:...", for the log */
 	struct key_record key_record;     /* of the key that was offered last */
 	struct nacre_key_options options; /* of the key that let the user in */
@@ -62,6 +65,13 @@ struct login {
 	char *remote_name; /* of the peer's address, see login_remote_name() */
 	bool remote_name_known;
 	struct authentication authentication;
+	struct pam_login *pam; /* NULL before it is needed */
+	/* For the session process, which inherits it. */
+	bool session_refused;         /* by PAM */
+	bool password_expired;        /* it is all that can be done now to change it */
+	struct nacre_buffer messages; /* for the user, to be shown on the terminal */
+	char **pam_environment;       /* NULL-terminated, or NULL */
+	struct terminal *terminals;   /* of the session (terminal.c) */
 };
 
 /* authenticate.c: a request (its fields behind the type), or the answers to a prompt. 0 with
@@ -73,6 +83,27 @@ void authentication_free(struct authentication *authentication);
 /* authenticate_publickey.c: the fields behind the name of the method. */
 enum answer_kind authenticate_publickey(
     struct login *login, struct nacre_reader *fields, struct answer *answer);
+
+/* authenticate_password.c */
+enum answer_kind authenticate_none(
+    struct login *login, struct nacre_reader *fields, struct answer *answer);
+enum answer_kind authenticate_password(
+    struct login *login, struct nacre_reader *fields, struct answer *answer);
+/* authenticate.c: whether an empty password may be tried by this method now. */
+bool authenticate_may_use(const struct login *login, const char *name);
+
+/* accounting.c: utmp, wtmp, lastlog and btmp. "line" is a terminal without "/dev/". */
+/* Records the login; *text becomes "Last login: ..." of the one before, or stays empty. */
+void accounting_login(const struct login *login, const char *line, struct nacre_buffer *text);
+void accounting_logout(const char *line);
+void accounting_failure(const struct login *login);
+
+/* terminal.c: what a session process asks of its monitor for its terminals. */
+int terminal_open(struct login *login, struct nacre_reader *request);
+int terminal_login(struct login *login, struct nacre_reader *request);
+int terminal_logout(struct login *login, struct nacre_reader *request);
+/* The session is over, and with it all logins on its terminals. */
+void terminal_logout_all(struct login *login);
 
 /* policy.c: whether the account may log in at all; says why not on the log. */
 bool policy_allows(struct login *login);
@@ -96,6 +127,8 @@ bool key_is_acceptable(
 
 /* monitor.c: answers until the connection is over. */
 _Noreturn void monitor_run(struct login *login);
+/* The process at the other end is gone without a word. */
+_Noreturn void monitor_lost_network(struct login *login);
 
 /* record.c: "invalid user X" or "X", for log lines. */
 const char *login_user_text(const struct login *login, char *text, size_t room);

@@ -4,6 +4,7 @@
  */
 #include "monitor.h"
 #include "login.h"
+#include "pam.h"
 #include "record.h"
 
 #include <nacre/config.h>
@@ -211,6 +212,17 @@ send_answer(struct login *login, const struct answer *answer)
 	return error;
 }
 
+/* The peer knows that it is in; while it says what it wants, the session is made ready. */
+static void
+enter(struct login *login)
+{
+	login->state = MONITOR_AUTHENTICATED;
+	alarm(0);
+	grace_victim = 0;
+	title_set("%s [priv]", login->account.name);
+	pam_start_session(login);
+}
+
 static int
 answer_request(struct login *login, struct nacre_reader *request,
     int (*decide)(struct login *, struct nacre_reader *, struct answer *))
@@ -228,7 +240,7 @@ answer_request(struct login *login, struct nacre_reader *request,
 	if (answer.kind == ANSWER_ASK)
 		login->state = MONITOR_ASKING;
 	if (answer.kind == ANSWER_SUCCESS)
-		login->state = MONITOR_AUTHENTICATED;
+		enter(login);
 	answer_free(&answer);
 	return error;
 }
@@ -270,6 +282,18 @@ end_network(const struct login *login)
 		;
 }
 
+/* The last thing that a monitor does. */
+static _Noreturn void
+leave(struct login *login, int status)
+{
+	terminal_logout_all(login);
+	pam_end_login(login);
+	/* A thread in a PAM module may hold what exit() waits for. */
+	if (login->pam != NULL && login->pam->running)
+		_exit(status);
+	exit(status);
+}
+
 static int
 handle_end(struct login *login, struct nacre_reader *request)
 {
@@ -284,7 +308,7 @@ handle_end(struct login *login, struct nacre_reader *request)
 	record_ending(login, &ending);
 	report(login, WORKER_ENDED, outcome_of(login, ending.identified, ending.by_peer));
 	end_network(login);
-	exit(255);
+	leave(login, 255);
 }
 
 /* ChrootDirectory, expanded; nobody but root may be able to change any part of the path. */
@@ -364,6 +388,26 @@ start_session(struct login *login, struct nacre_span state)
 	nacre_log(NACRE_LOG_VERBOSE, "User child is on pid %ld", (long)login->session_pid);
 }
 
+static volatile pid_t session_victim;
+
+static void
+end_session(int number)
+{
+	kill(session_victim, number);
+}
+
+/* Who ends the monitor means the session; its end is then recorded as any other. */
+static void
+pass_on_signals(const struct login *login)
+{
+	struct sigaction action = {.sa_handler = end_session, .sa_flags = SA_RESTART};
+
+	session_victim = login->session_pid;
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGHUP, &action, NULL);
+	sigaction(SIGINT, &action, NULL);
+}
+
 static int
 handle_export(struct login *login, struct nacre_reader *request)
 {
@@ -371,11 +415,9 @@ handle_export(struct login *login, struct nacre_reader *request)
 
 	if (!nacre_reader_done(request))
 		return NACRE_ERROR_PROTOCOL;
-	alarm(0);
-	grace_victim = 0;
 	start_session(login, state);
+	pass_on_signals(login);
 	report(login, WORKER_AUTHENTICATED, OUTCOME_AUTHENTICATED);
-	title_set("%s [priv]", login->account.name);
 	return 0;
 }
 
@@ -394,6 +436,9 @@ static const struct {
     {MONITOR_END, MONITOR_STRANGER | MONITOR_KEYED | MONITOR_ASKING | MONITOR_AUTHENTICATED,
 	handle_end},
     {MONITOR_PROVE, MONITOR_SESSION, handle_prove},
+    {MONITOR_TERMINAL, MONITOR_SESSION, terminal_open},
+    {MONITOR_LOGIN, MONITOR_SESSION, terminal_login},
+    {MONITOR_LOGOUT, MONITOR_SESSION, terminal_logout},
 };
 
 static int
@@ -420,9 +465,8 @@ send_connection(struct login *login)
 	return error;
 }
 
-/* The process at the other end is gone without a word. */
-static _Noreturn void
-child_is_gone(struct login *login)
+_Noreturn void
+monitor_lost_network(struct login *login)
 {
 	bool session = login->state == MONITOR_SESSION;
 	pid_t pid = session ? login->session_pid : login->network_pid;
@@ -431,7 +475,7 @@ child_is_gone(struct login *login)
 	if (grace_exceeded) {
 		record_timeout(login);
 		report(login, WORKER_ENDED, OUTCOME_GRACE_EXCEEDED);
-		exit(255);
+		leave(login, 255);
 	}
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
@@ -443,7 +487,7 @@ child_is_gone(struct login *login)
 	    WIFSIGNALED(status) ? OUTCOME_CRASHED : outcome_of(login, true, true));
 	if (session && login->network_pid > 0)
 		(void)waitpid(login->network_pid, NULL, WNOHANG);
-	exit(WIFEXITED(status) ? WEXITSTATUS(status) : 255);
+	leave(login, WIFEXITED(status) ? WEXITSTATUS(status) : 255);
 }
 
 /* Most of a monitor's life is waiting for the session to end. */
@@ -477,7 +521,7 @@ monitor_run(struct login *login)
 		    login->state == MONITOR_AUTHENTICATED ? MONITOR_FRAME_LIMIT : STRANGER_FRAME;
 		error = frame_receive(login->network, &frame, limit, &type, &request);
 		if (error == NACRE_ERROR_CLOSED)
-			child_is_gone(login);
+			monitor_lost_network(login);
 		if (error == 0)
 			error = handle(login, type, &request);
 		/* What was in it may be a password or the connection's keys. */
@@ -491,5 +535,5 @@ monitor_run(struct login *login)
 	report(login, WORKER_ENDED, OUTCOME_CRASHED);
 	if (login->state != MONITOR_SESSION)
 		end_network(login);
-	exit(255);
+	leave(login, 255);
 }

@@ -42,11 +42,20 @@ enum monitor_message {
 	/* string host key blob, ...: hostkeys-prove-00@openssh.com -> SIGNATURE (empty: no), whose
 	 * string holds the signatures as strings */
 	MONITOR_PROVE,
+	/* -> TERMINAL_OPENED */
+	MONITOR_TERMINAL,
+	/* string name of a terminal that was opened: its user logs in on it -> LOGIN_RECORDED */
+	MONITOR_LOGIN,
+	/* string name of a terminal that was opened: it is needed no longer. No answer. */
+	MONITOR_LOGOUT,
 
 	/* From the monitor. */
 	MONITOR_CONNECTION = 64, /* two descriptors; string peer for messages */
 	MONITOR_SIGNATURE,       /* string signature, empty: cannot */
-	MONITOR_ANSWER           /* see struct answer */
+	MONITOR_ANSWER,          /* see struct answer */
+	/* string name, empty: cannot, without descriptors; two descriptors: ours, the program's */
+	MONITOR_TERMINAL_OPENED,
+	MONITOR_LOGIN_RECORDED /* string about the login before, may be empty */
 };
 
 /* The answer to a step of authentication. */
@@ -55,15 +64,18 @@ enum answer_kind {
 	ANSWER_FAILURE,         /* methods, partial */
 	ANSWER_PUBLICKEY_OK,    /* - */
 	ANSWER_CHANGE_PASSWORD, /* text: prompt */
-	ANSWER_ASK,             /* text: the one prompt, not echoed */
+	ANSWER_ASK,             /* instruction, text: the prompt, if there is one; echo */
 	ANSWER_DISCONNECT       /* reason, text */
 };
 
 struct answer {
 	enum answer_kind kind;
 	bool partial;
+	bool echo;
+	uint32_t prompts; /* 0 or 1 */
 	uint32_t reason;
 	struct nacre_buffer methods; /* name-list */
+	struct nacre_buffer instruction;
 	struct nacre_buffer text;
 	struct nacre_buffer banner; /* to be shown before; usually empty */
 };

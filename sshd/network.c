@@ -114,7 +114,8 @@ act_on(struct network *network, const struct answer *answer)
 {
 	struct nacre_session *session = network->session;
 	const char *text = (const char *)answer->text.data;
-	const struct nacre_auth_prompt prompt = {.text = nacre_buffer_span(&answer->text)};
+	const struct nacre_auth_prompt prompt = {
+	    .text = nacre_buffer_span(&answer->text), .echo = answer->echo};
 
 	if (nacre_buffer_length(&answer->banner) > 0)
 		nacre_auth_banner(session, nacre_buffer_span(&answer->banner));
@@ -129,7 +130,8 @@ act_on(struct network *network, const struct answer *answer)
 		nacre_auth_change_password(session, text);
 		break;
 	case ANSWER_ASK:
-		nacre_auth_ask(session, "", "", &prompt, 1);
+		nacre_auth_ask(
+		    session, "", (const char *)answer->instruction.data, &prompt, answer->prompts);
 		break;
 	case ANSWER_DISCONNECT:
 		nacre_session_disconnect(

@@ -97,32 +97,34 @@ shell_allows(const struct login *login)
 	return true;
 }
 
+/* Without PAM, whose modules say it otherwise. */
 static bool
-shadow_allows(const struct login *login)
+shadow_allows(struct login *login)
 {
-	enum nacre_account_state state = nacre_account_state(&login->account);
+	enum nacre_account_state state;
 
-	if (state == NACRE_ACCOUNT_LOCKED && !login->config->use_pam) {
+	if (!login->server->privileged || login->config->use_pam)
+		return true;
+	state = nacre_account_state(&login->account);
+	if (state == NACRE_ACCOUNT_EXPIRED)
+		nacre_log(NACRE_LOG_INFO, "Account %.100s has expired", login->account.name);
+	if (state == NACRE_ACCOUNT_LOCKED)
 		nacre_log(NACRE_LOG_INFO, "User %.100s not allowed because account is locked",
 		    login->account.name);
-		return false;
-	}
-	if (state == NACRE_ACCOUNT_EXPIRED) {
-		nacre_log(NACRE_LOG_INFO, "Account %.100s has expired", login->account.name);
-		return false;
-	}
-	return true;
+	nacre_account_warn(&login->account, &login->messages);
+	return state != NACRE_ACCOUNT_EXPIRED && state != NACRE_ACCOUNT_LOCKED;
 }
 
 bool
 policy_allows(struct login *login)
 {
+	bool known = shadow_allows(login);
+
 	if (!login->account.exists)
 		return false;
 	if (!login->server->privileged && login->account.uid != getuid())
 		return refuse(login, "this sshd serves only the user who runs it");
-	return (!login->server->privileged || shadow_allows(login)) && shell_allows(login) &&
-	       lists_allow(login);
+	return known && shell_allows(login) && lists_allow(login);
 }
 
 bool

@@ -9,13 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define PIPE_BYTES   (256 * 1024)
-#define MOTD_BYTES   ((size_t)32 * 1024)
 #define INTERNAL     "internal-sftp"
-#define NOLOGIN_EXIT 254
+#define REFUSED_EXIT 254
+#define PASSWD       "/usr/bin/passwd"
 
 /* What is to be run once ForceCommand and command= have had their say. */
 struct program {
@@ -24,6 +23,7 @@ struct program {
 	const char *subsystem;
 	const char *forced_by; /* for the log, or NULL */
 	bool sftp;
+	bool change_password; /* in place of all that */
 };
 
 static bool
@@ -84,57 +84,6 @@ log_start(const struct channel *channel, const struct program *program)
 	    "Starting session: %s%s%s for %s from %.200s port %d id %u", text,
 	    terminal != NULL ? " on " : "", terminal != NULL ? terminal : "", login->account.name,
 	    login->peer.address, login->peer.port, channel->number);
-}
-
-/* A file's text to the user, with the line ends of a terminal. */
-static bool
-show_file(const struct channel *channel, const char *path)
-{
-	struct nacre_buffer text = {0}, shown = {0};
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-
-	if (fd < 0)
-		return false;
-	(void)nacre_process_read_file(fd, MOTD_BYTES, &text);
-	close(fd);
-	struct nacre_span span = nacre_buffer_span(&text);
-	for (size_t i = 0; i < span.length; i++) {
-		if (span.data[i] == '\n' && channel->has_terminal)
-			nacre_put_byte(&shown, '\r');
-		nacre_put_byte(&shown, span.data[i]);
-	}
-	nacre_channel_write(channel->user->session, channel->number,
-	    channel->has_terminal ? NACRE_STREAM_DATA : NACRE_STREAM_STDERR,
-	    nacre_buffer_span(&shown));
-	nacre_buffer_free(&text);
-	nacre_buffer_free(&shown);
-	return true;
-}
-
-static void
-show_motd(const struct channel *channel)
-{
-	const struct login *login = channel->user->login;
-	char hush[4096];
-	struct stat status;
-
-	snprintf(hush, sizeof hush, "%s/.hushlogin", login->account.home);
-	if (channel->user->config->print_motd && stat(hush, &status) != 0)
-		show_file(channel, "/etc/motd");
-}
-
-/* While /etc/nologin is there, it is all that anybody but root gets. */
-static bool
-nologin(struct channel *channel)
-{
-	if (channel->user->login->account.uid == 0 ||
-	    (!show_file(channel, "/etc/nologin") && !show_file(channel, "/run/nologin")))
-		return false;
-	nacre_log(NACRE_LOG_INFO, "User %.100s not allowed because /etc/nologin exists",
-	    channel->user->login->account.name);
-	channel->started = true;
-	session_child_ended(channel, NOLOGIN_EXIT << 8);
-	return true;
 }
 
 /* Pipes ------------------------------------------------------------------------------------ */
@@ -200,22 +149,17 @@ last_part(const char *path)
 	return slash != NULL ? slash + 1 : path;
 }
 
-static pid_t
-start_shell(const struct channel *channel, const struct program *program, const int *theirs,
-    char *const *environment)
+/* What is the same for the program and the script before it. */
+static struct nacre_process_start
+start_of(const struct channel *channel, const int *theirs, char *const *environment)
 {
-	const struct nacre_account *account = &channel->user->login->account;
-	char name[256], option[] = "-c";
-	bool login_shell = program->command == NULL;
-	char *command = (char *)program->command;
-	char *arguments[] = {name, login_shell ? NULL : option, command, NULL};
+	const struct login *login = channel->user->login;
 
-	snprintf(name, sizeof name, "%s%.200s", login_shell ? "-" : "", last_part(account->shell));
-	const struct nacre_process_start start = {
-	    .path = account->shell,
-	    .arguments = arguments,
+	return (struct nacre_process_start){
+	    .path = login->account.shell,
 	    .environment = environment,
-	    .directory = account->home,
+	    .directory = login->account.home,
+	    .directory_optional = login->config->chroot_directory != NULL,
 	    .input = theirs[0],
 	    .output = theirs[1],
 	    .error = theirs[2],
@@ -223,7 +167,53 @@ start_shell(const struct channel *channel, const struct program *program, const 
 	    .controlling_terminal = channel->has_terminal,
 	    .keep = -1,
 	};
+}
+
+static pid_t
+start_program(const struct channel *channel, const struct program *program, const int *theirs,
+    char *const *environment, const struct nacre_process_start *first)
+{
+	struct nacre_process_start start = start_of(channel, theirs, environment);
+	bool login_shell = program->command == NULL;
+	char name[256], passwd[] = "passwd", option[] = "-c";
+	char *const shell_arguments[] = {
+	    name, login_shell ? NULL : option, (char *)program->command, NULL};
+	char *const passwd_arguments[] = {passwd, NULL};
+
+	snprintf(name, sizeof name, "%s%.200s", login_shell ? "-" : "", last_part(start.path));
+	start.arguments = program->change_password ? passwd_arguments : shell_arguments;
+	if (program->change_password)
+		start.path = PASSWD;
+	start.first = first;
 	return nacre_process_start(&start);
+}
+
+/* Through the user's shell, so that one that lets nobody in does not let a script in either. */
+static pid_t
+start_with_script(const struct channel *channel, const struct program *program, const int *theirs,
+    char *const *environment)
+{
+	struct nacre_process_start script = start_of(channel, theirs, environment);
+	struct nacre_buffer command = {0};
+	char name[256], option[] = "-c";
+	pid_t child;
+
+	if (program->change_password ||
+	    !login_script_command(channel, program->subsystem != NULL, &command))
+		return start_program(channel, program, theirs, environment, NULL);
+	snprintf(name, sizeof name, "%.200s", last_part(script.path));
+	char *const arguments[] = {name, option, (char *)command.data + command.start, NULL};
+	script.arguments = arguments;
+	script.new_session = script.controlling_terminal = false;
+	script.directory_optional = true;
+	if (nacre_process_memory_file(
+		"login script", (struct nacre_span){NULL, 0}, &script.input) != 0)
+		script.input = -1;
+	child = start_program(channel, program, theirs, environment, &script);
+	if (script.input >= 0)
+		close(script.input);
+	nacre_buffer_free(&command);
+	return child;
 }
 
 static bool
@@ -232,7 +222,7 @@ start_with(struct channel *channel, const struct program *program, const int *th
 	struct environment environment = {0};
 
 	environment_make(channel, program->original, &environment);
-	channel->child = start_shell(channel, program, theirs, environment.entries);
+	channel->child = start_with_script(channel, program, theirs, environment.entries);
 	environment_free(&environment);
 	if (channel->child > 0)
 		return true;
@@ -269,6 +259,28 @@ start_on_pipes(struct channel *channel, const struct program *program)
 	return good;
 }
 
+/* In place of a program there was only something to say. */
+static bool
+end_at_once(struct channel *channel, int status)
+{
+	channel->started = true;
+	session_child_ended(channel, status << 8);
+	return true;
+}
+
+/* What is said before the program starts; a login on a terminal is recorded. */
+static void
+greet(struct channel *channel, const struct program *program)
+{
+	struct nacre_buffer last = {0};
+
+	if (program->command == NULL)
+		greeting_show(channel);
+	else if (channel->has_terminal)
+		terminal_record(channel, &last);
+	nacre_buffer_free(&last);
+}
+
 bool
 program_start(struct channel *channel, const char *command, const char *subsystem)
 {
@@ -278,13 +290,15 @@ program_start(struct channel *channel, const char *command, const char *subsyste
 		return false;
 	decide(channel, &program);
 	log_start(channel, &program);
-	if (nologin(channel))
-		return true;
-	if (program.sftp)
+	if (greeting_refuses(channel))
+		return end_at_once(channel, REFUSED_EXIT);
+	greet(channel, &program);
+	program.change_password = channel->user->login->password_expired;
+	if (program.change_password && !greeting_asks_for_password(channel))
+		return end_at_once(channel, 1);
+	if (program.sftp && !program.change_password)
 		return sftp_start(channel, program.command);
 	user_mark_packets(channel->user, channel->has_terminal);
-	if (channel->has_terminal && program.command == NULL)
-		show_motd(channel);
 	channel->started = channel->has_terminal ? start_on_terminal(channel, &program)
 						 : start_on_pipes(channel, &program);
 	return channel->started;

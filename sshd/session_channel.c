@@ -50,12 +50,8 @@ request_pty(struct channel *channel, const struct nacre_event *event)
 		nacre_log(NACRE_LOG_DEBUG1, "Allocating a pty not permitted for this connection.");
 		return false;
 	}
-	if (nacre_pty_open(&endpoint->fd, &channel->terminal, channel->terminal_name) != 0) {
-		nacre_log(NACRE_LOG_ERROR, "openpty: %s", strerror(errno));
+	if (!terminal_request(channel))
 		return false;
-	}
-	fcntl(endpoint->fd, F_SETFL, O_NONBLOCK);
-	channel->has_terminal = true;
 	channel->term = nacre_span_to_string(event->u.channel_request.pty.term);
 	if (tcgetattr(channel->terminal, &settings) == 0) {
 		(void)nacre_terminal_modes_apply(modes, &settings);
@@ -235,6 +231,7 @@ session_child_ended(struct channel *channel, int status)
 	struct nacre_session *session = channel->user->session;
 
 	channel->child = -1;
+	terminal_release(channel);
 	if (WIFEXITED(status))
 		nacre_channel_request_exit_status(
 		    session, channel->number, (uint32_t)WEXITSTATUS(status));

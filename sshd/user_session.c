@@ -494,9 +494,11 @@ take_permissions(struct user_session *user)
 
 	user->permit_pty = config->permit_tty && (unlimited || options->permit_pty);
 	user->permit_agent = config->allow_agent_forwarding && !config->disable_forwarding &&
-			     (unlimited || options->permit_agent_forwarding);
-	user->permit_forwarding =
-	    !config->disable_forwarding && (unlimited || options->permit_port_forwarding);
+			     (unlimited || options->permit_agent_forwarding) &&
+			     !user->login->password_expired;
+	user->permit_forwarding = !config->disable_forwarding &&
+				  (unlimited || options->permit_port_forwarding) &&
+				  !user->login->password_expired;
 }
 
 _Noreturn void

@@ -52,6 +52,7 @@ struct channel {
 	pid_t child;  /* -1: none */
 	int terminal; /* the program's side of the pty until it is started, or -1 */
 	bool has_terminal;
+	bool terminal_held; /* the monitor keeps account of it */
 	char terminal_name[NACRE_PTY_NAME_LENGTH];
 	char *term;
 	struct environment environment; /* from env requests */
@@ -114,13 +115,35 @@ void session_child_ended(struct channel *channel, int status);
 /* program.c: starts what was asked for. "command" NULL: a login shell. */
 bool program_start(struct channel *channel, const char *command, const char *subsystem);
 
+/* greeting.c */
+/* Says something before or in place of a program: on the terminal, else on the stream. */
+void greeting_say(struct channel *channel, struct nacre_span text, enum nacre_stream stream);
+/* What stands above a login shell. Records the login, if there is a terminal. */
+void greeting_show(struct channel *channel);
+/* Whether there is no session to be had; then it has been said why. */
+bool greeting_refuses(struct channel *channel);
+/* Tells of the password that has expired; false when it cannot be changed here. */
+bool greeting_asks_for_password(struct channel *channel);
+
+/* session_terminal.c */
+/* Gets a terminal for the channel. */
+bool terminal_request(struct channel *channel);
+/* Records the login on it; *last becomes a line about the one before, or stays empty. */
+void terminal_record(struct channel *channel, struct nacre_buffer *last);
+/* It is needed no longer. */
+void terminal_release(struct channel *channel);
+
+/* login_script.c: the shell command of the script that runs first; false when there is none. */
+bool login_script_command(
+    const struct channel *channel, bool subsystem, struct nacre_buffer *command);
+
 /* environment.c */
 void environment_put(struct environment *environment, const char *name, const char *value);
 bool environment_has(const struct environment *environment, const char *name);
 void environment_free(struct environment *environment);
 /* What a program of the channel gets. */
 void environment_make(
-    const struct channel *channel, const char *original_command, struct environment *environment);
+    struct channel *channel, const char *original_command, struct environment *environment);
 
 /* forward.c: direct-tcpip and direct-streamlocal@openssh.com. */
 void forward_open(struct user_session *user, const struct nacre_event *event, bool local_socket);

@@ -4,6 +4,7 @@
  */
 #include "login.h"
 #include "monitor.h"
+#include "pam.h"
 #include "record.h"
 #include "server.h"
 
@@ -64,6 +65,7 @@ warm_up(struct server *server)
 	}
 	if (nacre_account_find("root", &account) == 0)
 		nacre_account_clear(&account);
+	pam_preload(server);
 }
 
 static void

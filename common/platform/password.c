@@ -39,23 +39,66 @@ find_function(const char *name, void *function)
 	memcpy(function, &symbol, sizeof symbol);
 }
 
+static long
+today(void)
+{
+	return (long)(time(NULL) / SECONDS_A_DAY);
+}
+
+static bool
+has_expired(const struct spwd *entry)
+{
+	return entry->sp_expire > 0 && today() > entry->sp_expire;
+}
+
 enum nacre_account_state
 nacre_account_state(const struct nacre_account *account)
 {
-	const struct spwd *entry = account->exists ? getspnam(account->name) : NULL;
-	long today = (long)(time(NULL) / SECONDS_A_DAY);
+	/* Asked for a stand-in, too: it takes as long. */
+	const struct spwd *entry = getspnam(account->name);
 
-	if (entry == NULL)
+	if (entry == NULL || !account->exists)
 		return NACRE_ACCOUNT_GOOD;
 	if (entry->sp_pwdp != NULL && entry->sp_pwdp[0] == '!')
-		return NACRE_ACCOUNT_LOCKED;
-	if (entry->sp_expire > 0 && today > entry->sp_expire)
+		return has_expired(entry) ? NACRE_ACCOUNT_EXPIRED : NACRE_ACCOUNT_LOCKED;
+	if (has_expired(entry))
 		return NACRE_ACCOUNT_EXPIRED;
 	if (entry->sp_lstchg == 0)
-		return NACRE_ACCOUNT_PASSWORD_EXPIRED;
-	if (entry->sp_max >= 0 && entry->sp_lstchg > 0 && today - entry->sp_lstchg > entry->sp_max)
+		return NACRE_ACCOUNT_PASSWORD_FORCED;
+	if (entry->sp_max >= 0 && entry->sp_lstchg > 0 &&
+	    today() - entry->sp_lstchg > entry->sp_max)
 		return NACRE_ACCOUNT_PASSWORD_EXPIRED;
 	return NACRE_ACCOUNT_GOOD;
+}
+
+static void
+put_days(struct nacre_buffer *text, const char *what, long days)
+{
+	nacre_put_format(
+	    text, "Your %s will expire in %ld day%s.\n", what, days, days == 1 ? "" : "s");
+}
+
+void
+nacre_account_warn(const struct nacre_account *account, struct nacre_buffer *text)
+{
+	const struct spwd *entry = account->exists ? getspnam(account->name) : NULL;
+
+	if (entry != NULL && entry->sp_expire > 0 &&
+	    entry->sp_expire - today() <= (entry->sp_warn > 0 ? entry->sp_warn : 0))
+		put_days(text, "account", entry->sp_expire - today());
+}
+
+void
+nacre_account_warn_password(const struct nacre_account *account, struct nacre_buffer *text)
+{
+	const struct spwd *entry = account->exists ? getspnam(account->name) : NULL;
+	long left;
+
+	if (entry == NULL || entry->sp_max < 0 || entry->sp_lstchg <= 0)
+		return;
+	left = entry->sp_lstchg + entry->sp_max - today();
+	if (left <= (entry->sp_warn > 0 ? entry->sp_warn : 0))
+		put_days(text, "password", left);
 }
 
 static bool
@@ -64,12 +107,23 @@ hash_usable(const char *hash)
 	return hash != NULL && hash[0] != '\0' && hash[0] != '!' && hash[0] != '*';
 }
 
-/* A setting of the default method with a random salt: its hash equals nothing that is stored. */
+/* For accounts without a password, what takes as long as for one that has: the first one's method
+ * and cost. Else the default method. */
 static const char *
 stand_in_setting(void)
 {
+	static char found[256];
 	gensalt_function gensalt;
+	const struct spwd *entry;
 
+	setspent();
+	while ((entry = getspent()) != NULL && !hash_usable(entry->sp_pwdp))
+		;
+	if (entry != NULL && strlen(entry->sp_pwdp) < sizeof found)
+		strcpy(found, entry->sp_pwdp);
+	endspent();
+	if (found[0] != '\0')
+		return found;
 	find_function("crypt_gensalt", &gensalt);
 	const char *setting = gensalt != NULL ? gensalt(NULL, 0, NULL, 0) : NULL;
 	return setting != NULL ? setting : "$6$nacrestandin$";

@@ -16,6 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define COULD_NOT_ENTER "Could not chdir to home directory "
+
 int
 nacre_process_daemonise(void)
 {
@@ -134,23 +136,48 @@ child_complain(const char *path, int error)
 	(void)!write(2, "\n", 1);
 }
 
+static _Noreturn void child_run(const struct nacre_process_start *start);
+
+/* In the session that the child has begun, and with its terminal. */
+static void
+child_run_first(const struct nacre_process_start *first)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		child_run(first);
+	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
+static void
+child_enter(const struct nacre_process_start *start)
+{
+	if (start->directory == NULL || chdir(start->directory) == 0)
+		return;
+	if (!start->directory_optional) {
+		(void)!write(2, COULD_NOT_ENTER, strlen(COULD_NOT_ENTER));
+		child_complain(start->directory, errno);
+	}
+	(void)!chdir("/");
+}
+
 static _Noreturn void
 child_run(const struct nacre_process_start *start)
 {
 	if (start->new_session)
 		setsid();
-	child_descriptors(start);
 	if (start->controlling_terminal)
-		ioctl(0, TIOCSCTTY, 0);
+		ioctl(start->input >= 0 ? start->input : 0, TIOCSCTTY, 0);
+	if (start->first != NULL)
+		child_run_first(start->first);
+	child_descriptors(start);
 	nacre_process_reset_signals();
 	if (start->account != NULL && nacre_account_become(start->account, NULL) != 0) {
 		child_complain(start->account->name, errno);
 		_exit(255);
 	}
-	if (start->directory != NULL && chdir(start->directory) != 0) {
-		child_complain(start->directory, errno);
-		(void)!chdir("/");
-	}
+	child_enter(start);
 	execve(start->path, start->arguments, start->environment);
 	child_complain(start->path, errno);
 	_exit(255);
@@ -164,8 +191,11 @@ nacre_process_start(const struct nacre_process_start *start)
 	/* No handler of ours may run in the child while it shares our memory. */
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &before);
-	/* The child makes nothing but system calls until it is another program. */
-	pid_t pid = vfork(); /* NOLINT(clang-analyzer-security.insecureAPI.vfork) */
+	/* The child makes nothing but system calls until it is another program. One that starts a
+	 * program itself needs memory of its own. */
+	pid_t pid = start->first != NULL
+			? fork()
+			: vfork(); /* NOLINT(clang-analyzer-security.insecureAPI.vfork) */
 	if (pid == 0)
 		child_run(start); /* NOLINT(clang-analyzer-unix.Vfork) */
 	int error = errno;

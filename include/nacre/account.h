@@ -37,13 +37,16 @@ void nacre_account_clear(struct nacre_account *account);
 /* What the shadow file says of an account on this day. */
 enum nacre_account_state {
 	NACRE_ACCOUNT_GOOD,
-	NACRE_ACCOUNT_LOCKED,  /* the password field begins with "!" */
-	NACRE_ACCOUNT_EXPIRED, /* past its expiry date */
-	/* Past the password's age, or to be changed at first login. */
-	NACRE_ACCOUNT_PASSWORD_EXPIRED
+	NACRE_ACCOUNT_LOCKED,           /* the password field begins with "!" */
+	NACRE_ACCOUNT_EXPIRED,          /* past its expiry date */
+	NACRE_ACCOUNT_PASSWORD_EXPIRED, /* past its age */
+	NACRE_ACCOUNT_PASSWORD_FORCED   /* to be changed at the next login */
 };
 /* Needs root where there is a shadow file; without it, the answer is GOOD. */
 enum nacre_account_state nacre_account_state(const struct nacre_account *account);
+/* Appends a line that says how many days are left, when the account or its password expires soon. */
+void nacre_account_warn(const struct nacre_account *account, struct nacre_buffer *text);
+void nacre_account_warn_password(const struct nacre_account *account, struct nacre_buffer *text);
 
 /*
  * Compares a password with the shadow entry by crypt(3). 0 or NACRE_ERROR_REFUSED. Takes the same

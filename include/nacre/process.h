@@ -57,10 +57,14 @@ struct nacre_process_start {
 	char *const *arguments;
 	char *const *environment;
 	const char *directory;     /* NULL: stays; when it cannot be entered "/" is used */
+	bool directory_optional;   /* which is not worth a word */
 	int input, output, error;  /* become 0, 1 and 2; -1: inherited */
 	bool new_session;          /* setsid() */
 	bool controlling_terminal; /* standard input becomes it */
 	int keep;                  /* one more descriptor that stays open, as number 3; -1: none */
+	/* A program that runs before, in the same session, to its end; or NULL. Its descriptors must
+	 * be above 2. */
+	const struct nacre_process_start *first;
 	const struct nacre_account *account; /* becomes it for good; NULL: stays who it is */
 };
 /* Returns the child's process id, or NACRE_ERROR_SYSTEM. Descriptors above are closed in it. */
