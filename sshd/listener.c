@@ -336,7 +336,6 @@ say_what_is_not_in_force(const struct nacre_sshd_config *config)
 	    {"HostbasedAuthentication", config->hostbased_authentication},
 	    {"X11Forwarding", config->x11_forwarding},
 	    {"PermitTunnel", config->permit_tunnel != NACRE_TUNNEL_NO},
-	    {"ExposeAuthInfo", config->expose_auth_info},
 	    {"ChannelTimeout", config->channel_timeout_count > 0},
 	    {"UnusedConnectionTimeout", config->unused_connection_timeout > 0},
 	    {"MetricsListen", config->metrics_listen != NULL},

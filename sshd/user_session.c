@@ -64,6 +64,7 @@ static _Noreturn void
 leave(struct user_session *user, int status)
 {
 	agent_remove(user);
+	auth_info_remove(user);
 	for (struct channel *channel = user->channels; channel != NULL; channel = channel->next)
 		for (size_t i = 0; i < CHANNEL_ENDPOINTS; i++)
 			if (channel->endpoints[i].fd >= 0)
@@ -526,6 +527,7 @@ user_session_main(struct login *login, int monitor, struct nacre_span state)
 	watch(&user, &user.signals, open_signals(), signals_ready);
 	endpoint_init(&user.agent);
 	take_permissions(&user);
+	auth_info_expose(&user);
 	title_set("%s", login->account.name);
 	send_host_keys(&user);
 	run(&user);

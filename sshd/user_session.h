@@ -73,6 +73,7 @@ struct user_session {
 	int session_count;
 	bool permit_pty, permit_agent, permit_forwarding;
 	char agent_directory[64], agent_path[96];
+	char auth_info_path[64]; /* of the file of ExposeAuthInfo; empty: none */
 	uint64_t sent, received; /* bytes on the connection since login */
 	uint64_t last_heard;     /* milliseconds */
 	int unanswered;          /* keepalives */
@@ -147,6 +148,10 @@ void environment_make(
 
 /* forward.c: direct-tcpip and direct-streamlocal@openssh.com. */
 void forward_open(struct user_session *user, const struct nacre_event *event, bool local_socket);
+
+/* auth_info.c: writes the file of ExposeAuthInfo, if it is wanted, and takes it away again. */
+void auth_info_expose(struct user_session *user);
+void auth_info_remove(struct user_session *user);
 
 /* agent_forward.c */
 bool agent_listen(struct user_session *user);

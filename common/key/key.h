@@ -28,6 +28,9 @@ struct signature_algorithm {
 	bool by_default;
 };
 
+/* A security key's signature as browsers make it (PROTOCOL.u2f). */
+#define WEBAUTHN_ALGORITHM "webauthn-sk-ecdsa-sha2-nistp256@openssh.com"
+
 struct key_functions;
 
 struct key_kind {

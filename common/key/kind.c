@@ -10,6 +10,8 @@
 #define SK_ECDSA        "sk-ecdsa-sha2-nistp256@openssh.com"
 #define SK_ED25519_CERT "sk-ssh-ed25519-cert-v01@openssh.com"
 #define SK_ECDSA_CERT   "sk-ecdsa-sha2-nistp256-cert-v01@openssh.com"
+#define WEBAUTHN        WEBAUTHN_ALGORITHM
+#define WEBAUTHN_CERT   "webauthn-sk-ecdsa-sha2-nistp256-cert-v01@openssh.com"
 #define COUNT(table)    (sizeof(table) / sizeof((table)[0]))
 
 #define SIMPLE_NAMES(plain)                                                           \
@@ -50,6 +52,7 @@ static const struct {
     {{"ecdsa-sha2-nistp521", CERTIFIED("ecdsa-sha2-nistp521"), NULL, true}, NACRE_KEY_ECDSA_P521},
     {{SK_ED25519, SK_ED25519_CERT, NULL, true}, NACRE_KEY_ED25519_SK},
     {{SK_ECDSA, SK_ECDSA_CERT, NULL, true}, NACRE_KEY_ECDSA_SK},
+    {{WEBAUTHN, WEBAUTHN_CERT, NULL, false}, NACRE_KEY_ECDSA_SK},
     {{"rsa-sha2-512", CERTIFIED("rsa-sha2-512"), &hash_sha512, true}, NACRE_KEY_RSA},
     {{"rsa-sha2-256", CERTIFIED("rsa-sha2-256"), &hash_sha256, true}, NACRE_KEY_RSA},
     {{"ssh-rsa", CERTIFIED("ssh-rsa"), &hash_sha1, false}, NACRE_KEY_RSA},

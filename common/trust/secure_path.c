@@ -5,8 +5,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <libgen.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -22,11 +24,27 @@ refuse(struct nacre_buffer *message, const char *what, const char *path)
 	return NACRE_ERROR_PERMISSION;
 }
 
+/* The group that many systems make with an account, of the same name and with nobody else in it. */
+static bool
+is_private_group(gid_t gid, uid_t owner)
+{
+	const struct passwd *user = getpwuid(owner);
+	const struct group *group = user != NULL && user->pw_gid == gid ? getgrgid(gid) : NULL;
+
+	if (group == NULL || strcmp(group->gr_name, user->pw_name) != 0)
+		return false;
+	for (char *const *member = group->gr_mem; *member != NULL; member++)
+		if (strcmp(*member, user->pw_name) != 0)
+			return false;
+	return true;
+}
+
 static bool
 owner_alone(const struct stat *status, uid_t owner)
 {
 	return (status->st_uid == 0 || status->st_uid == owner) &&
-	       (status->st_mode & (S_IWGRP | S_IWOTH)) == 0;
+	       (status->st_mode & S_IWOTH) == 0 &&
+	       ((status->st_mode & S_IWGRP) == 0 || is_private_group(status->st_gid, owner));
 }
 
 /* Each directory above "path" up to "home" or, when the path does not lead there, up to "/". */

@@ -117,7 +117,8 @@ int nacre_read_trusted_file(const char *path, const char *home, uid_t owner, boo
 
 /*
  * StrictModes: the file and each directory above it up to and including "home" (NULL: up to "/")
- * belongs to "owner" or root and is writable by nobody else. "fd" is the opened file. 0 or
+ * belongs to "owner" or root and is writable by nobody else (by a group only if it is the owner's
+ * private one). "fd" is the opened file. 0 or
  * NACRE_ERROR_PERMISSION with "bad ownership or modes for file ..." in *message.
  */
 int nacre_secure_path(

@@ -15,7 +15,7 @@ SERVERS = {'nacre': nacre('sshd'), 'openssh': '/usr/sbin/sshd'}
 class KeyServer:
     """Two ports: the second has another configuration (Match LocalPort)."""
 
-    def __init__(self, servers, program, global_lines='', second=''):
+    def __init__(self, servers, program, global_lines='', second='', options=()):
         self.folder = tempfile.mkdtemp(prefix='keys-', dir=servers.place)
         os.chmod(self.folder, 0o755)
         self.user, self.account = servers.account.name, servers.account
@@ -30,6 +30,7 @@ Match LocalPort {self.second_port}
 {second.replace('FOLDER', self.folder)}
 '''
         self.server = servers.sshd(program, more, key_types=['ed25519'], options=[
+            *(word for option in options for word in ('-o', option.replace('FOLDER', self.folder))),
             '-o', 'LogLevel=VERBOSE', '-o', f'AuthorizedKeysFile={self.path("authorized")}'])
         with open(self.server.known_hosts, 'r+') as file:
             file.write(file.read().replace(str(self.server.port), str(self.second_port)))

@@ -253,13 +253,13 @@ checks_owners_and_modes(void **state)
 	assert_true(nacre_span_equals(nacre_buffer_span(&text), "text"));
 	assert_int_equal(nacre_read_trusted_file(file, folder, getuid(), true, 3, &text, NULL),
 	    NACRE_ERROR_MEMORY);
-	assert_int_equal(chmod(file, 0620), 0);
+	assert_int_equal(chmod(file, 0602), 0);
 	assert_int_equal(nacre_read_trusted_file(file, folder, getuid(), true, 0, &text, &message),
 	    NACRE_ERROR_PERMISSION);
 	assert_non_null(strstr((const char *)message.data, "bad ownership or modes for file"));
 	assert_int_equal(nacre_read_trusted_file(file, folder, getuid(), false, 0, &text, NULL), 0);
 	assert_int_equal(chmod(file, 0600), 0);
-	assert_int_equal(chmod(inner, 0770), 0);
+	assert_int_equal(chmod(inner, 0707), 0);
 	assert_int_equal(nacre_read_trusted_file(file, folder, getuid(), true, 0, &text, NULL),
 	    NACRE_ERROR_PERMISSION);
 	assert_int_equal(chmod(inner, 0700), 0);
