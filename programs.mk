@@ -3,6 +3,7 @@ sources_sftp-server := sshd/sftp_server.c
 sources_sshd := $(filter-out sshd/sftp_server.c,$(wildcard sshd/*.c))
 sources_ssh := ssh/ssh.c ssh/options.c ssh/query.c ssh/session.c ssh/escape.c ssh/stream.c ssh/relay.c
 sources_ssh-agent := ssh/agent.c ssh/agent_serve.c ssh/agent_socket.c
+sources_ssh-keyscan := $(wildcard ssh/keyscan*.c)
 sources_ssh-add := ssh/add.c ssh/add_files.c
 sources_ssh-keygen := $(wildcard ssh/keygen*.c)
 sources_scp := $(wildcard scp/*.c)

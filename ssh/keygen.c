@@ -25,6 +25,7 @@ static const char usage_text[] =
     "       ssh-keygen -F hostname [-Hlv] [-f known_hosts_file]\n"
     "       ssh-keygen -H [-f known_hosts_file]\n"
     "       ssh-keygen -R hostname [-f known_hosts_file]\n"
+    "       ssh-keygen -r hostname [-g] [-f input_keyfile] [-O hashalg=algorithm]\n"
     "       ssh-keygen -A [-a rounds] [-f prefix_path]\n";
 
 /* What is asked for besides making a key. */
@@ -135,6 +136,24 @@ set_cipher(struct keygen *keygen, const char *value)
 }
 
 static void
+set_generic(struct keygen *keygen, const char *value)
+{
+	(void)value;
+	keygen->generic = true;
+}
+
+static void
+set_record_hash(struct keygen *keygen, const char *value)
+{
+	if (strcmp(value, "hashalg=sha1") == 0)
+		keygen->record_hashes = NACRE_SSHFP_SHA1;
+	else if (strcmp(value, "hashalg=sha256") == 0)
+		keygen->record_hashes = NACRE_SSHFP_SHA256;
+	else
+		nacre_fatal("Unsupported -O option \"%s\"", value);
+}
+
+static void
 set_quiet(struct keygen *keygen, const char *value)
 {
 	(void)value;
@@ -159,11 +178,14 @@ static const struct setter {
     {'E', set_fingerprint_hash},
     {'F', set_host},
     {'f', set_file},
+    {'g', set_generic},
     {'m', set_format},
     {'N', set_new_passphrase},
+    {'O', set_record_hash},
     {'P', set_passphrase},
     {'q', set_quiet},
     {'R', set_host},
+    {'r', set_host},
     {'t', set_type},
     {'v', set_verbose},
     {'Z', set_cipher},
@@ -184,6 +206,7 @@ static const struct job {
     {'l', keygen_fingerprint},
     {'p', keygen_passphrase},
     {'R', keygen_remove_host},
+    {'r', keygen_records},
     {'y', keygen_public},
 };
 

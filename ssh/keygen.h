@@ -14,11 +14,13 @@ struct keygen {
 	const char *passphrase;            /* -P: of an existing file */
 	const char *new_passphrase;        /* -N */
 	const char *cipher;                /* -Z */
-	const char *host;                  /* -F, -R */
+	const char *host;                  /* -F, -R, -r */
 	unsigned bits;                     /* -b; 0: the type's default */
 	unsigned rounds;                   /* -a; 0: the default */
 	enum nacre_key_file_format format; /* -m */
 	bool rfc4716;                      /* -m RFC4716, which converting takes without -m, too */
+	bool generic;                      /* -g */
+	unsigned record_hashes;            /* -O hashalg=; 0: all */
 	bool quiet, verbose;               /* -q, -v */
 	bool hash;                         /* -H beside -F */
 	bool fingerprints;                 /* -l beside -F */
@@ -37,6 +39,7 @@ int keygen_import(const struct keygen *keygen);      /* -i */
 int keygen_find_host(const struct keygen *keygen);   /* -F */
 int keygen_remove_host(const struct keygen *keygen); /* -R */
 int keygen_hash_hosts(const struct keygen *keygen);  /* -H */
+int keygen_records(const struct keygen *keygen);     /* -r */
 
 /* keygen_ask.c: questions. Strings returned are the caller's to free. */
 

@@ -38,6 +38,16 @@ put_entries(const char *names, const struct nacre_key *key, bool hashed, struct 
 		put_entry(nacre_list_next(&list), key, true, text);
 }
 
+int
+nacre_known_hosts_put(
+    const char *names, const struct nacre_key *key, bool hash, struct nacre_buffer *text)
+{
+	put_entries(names, key, hash, text);
+	if (!text->failed)
+		return 0;
+	return hash ? NACRE_ERROR_LIBRARY : NACRE_ERROR_MEMORY;
+}
+
 /* The directory of a file that may not be there yet. */
 static void
 make_directory(const char *file)

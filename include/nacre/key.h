@@ -99,6 +99,14 @@ int nacre_key_randomart(
     const struct nacre_key *key, enum nacre_fingerprint_hash hash, struct nacre_buffer *text);
 
 /*
+ * Appends SSHFP resource records for "name" (RFC 4255): a line for each of "hashes" (flags);
+ * "generic": in the form of RFC 3597. NACRE_ERROR_UNSUPPORTED: keys of this type have no number.
+ */
+enum nacre_sshfp_hash { NACRE_SSHFP_SHA1 = 1, NACRE_SSHFP_SHA256 = 2 };
+int nacre_key_put_sshfp(const struct nacre_key *key, const char *name, unsigned hashes,
+    bool generic, struct nacre_buffer *text);
+
+/*
  * A line of a .pub file, of known_hosts or authorized_keys from the key on: "TYPE BASE64
  * [COMMENT]". *comment (may be NULL) points into the line, trimmed.
  */

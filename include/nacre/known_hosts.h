@@ -88,6 +88,10 @@ bool nacre_known_hosts_has_authority(const struct nacre_known_hosts *known);
 int nacre_certificate_check_host(const struct nacre_certificate *certificate, const char *host,
     uint64_t now, const char **reason);
 
+/* Appends the lines themselves to a text: one for "names", or, hashed, one a name. 0 or
+ * NACRE_ERROR_LIBRARY, when names cannot be hashed, or NACRE_ERROR_MEMORY. */
+int nacre_known_hosts_put(
+    const char *names, const struct nacre_key *key, bool hash, struct nacre_buffer *text);
 /*
  * Appends a line for "names" ("host" or "host,address", in the form of nacre_known_hosts_name())
  * with "key" to the file; with "hash" one line a name with the name hashed. Makes the file (mode
