@@ -202,9 +202,9 @@ penalise(struct listener *listener, const struct stranger *stranger, enum worker
 	count_noise(admission, outcome);
 	if (excused(admission, outcome) || exempt(listener, stranger->peer.address))
 		return;
-	log_penalty(listener, source,
-	    sources_penalise(admission->sources, source, outcome, nacre_clock_ms(), &seconds),
-	    seconds);
+	enum penalty_change change =
+	    sources_penalise(admission->sources, source, outcome, nacre_clock_ms(), &seconds);
+	log_penalty(listener, source, change, seconds);
 }
 
 /* Coming in ---------------------------------------------------------------------------------- */

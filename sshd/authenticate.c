@@ -362,7 +362,9 @@ begin_with(struct login *login, struct nacre_span user, struct answer *answer)
 	begin(login, answer);
 	if (login->config->refuse_connection) {
 		authentication->refused = true;
-		nacre_log(NACRE_LOG_INFO, "administratively prohibited connection");
+		nacre_log(NACRE_LOG_INFO,
+		    "administratively prohibited connection for %.100s from %s port %d",
+		    authentication->user, login->peer.address, login->peer.port);
 		disconnect(
 		    answer, NACRE_DISCONNECT_BY_APPLICATION, "Connection refused by configuration");
 	}

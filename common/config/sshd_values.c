@@ -393,16 +393,21 @@ penalties_read(struct parse *parse, const struct keyword *keyword)
 	    .max_sources6 = 65536};
 	const char *first = parse_first(parse);
 	const struct choice *choice;
+	bool own_overflow6 = false;
 
 	if (first == NULL)
 		return NACRE_ERROR_FORMAT;
 	choice = parse_arguments(parse) == 1 ? choice_find(choices_yes_no, first) : NULL;
 	if (choice != NULL)
 		values.enabled = choice->value != 0;
-	for (size_t i = 1; choice == NULL && i < parse->line.count; i++)
-		if (!penalty_take(&values, parse->line.words[i]))
-			return parse_fail(
-			    parse, "invalid PerSourcePenalties value \"%s\"", parse->line.words[i]);
+	for (size_t i = 1; choice == NULL && i < parse->line.count; i++) {
+		const char *word = parse->line.words[i];
+		if (!penalty_take(&values, word))
+			return parse_fail(parse, "invalid PerSourcePenalties value \"%s\"", word);
+		own_overflow6 |= strncmp(word, "overflow6:", 10) == 0;
+	}
+	if (!own_overflow6)
+		values.overflow6_deny_all = values.overflow_deny_all;
 	if (parse->store)
 		*MEMBER(parse->config, keyword, struct nacre_penalties) = values;
 	return 0;

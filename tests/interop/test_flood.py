@@ -13,8 +13,7 @@ import time
 
 import pytest
 
-from conftest import PATIENCE, nacre
-from test_bad_input import SANITIZED, until
+from conftest import PATIENCE, SANITIZED, nacre, until
 
 SSHD = nacre('sshd')
 SECONDS = float(os.environ.get('NACRE_FLOOD_SECONDS', '3'))
