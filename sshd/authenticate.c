@@ -201,6 +201,7 @@ apply_match(struct login *login)
 		nacre_fatal(
 		    "the configuration cannot be applied to user %s", login->authentication.user);
 	login->config = matched;
+	nacre_log_verbose_set(matched->log_verbose.words, matched->log_verbose.count);
 	if (login->server->command_line.debug == 0 && !login->server->command_line.quiet)
 		nacre_log_level_set((enum nacre_log_level)matched->log_level);
 }

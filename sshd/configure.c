@@ -54,6 +54,8 @@ set_options(struct server *server)
 		if (error != 0)
 			return error;
 	}
+	if (line->port_given)
+		nacre_sshd_config_keep(server->config, "Port");
 	return 0;
 }
 
@@ -97,37 +99,39 @@ server_read_moduli(struct server *server)
 }
 
 static int
-match_specification(struct server *server, struct nacre_sshd_config **matched)
+read_specifications(struct server *server, struct nacre_connection_spec *connection)
 {
-	struct nacre_connection_spec connection = {.local_port = -1, .version = SERVER_SOFTWARE};
 	int error = 0;
 
 	for (size_t i = 0; error == 0 && i < server->command_line.specification_count; i++)
 		error = nacre_connection_spec_parse(
-		    server->config, server->command_line.specifications[i], &connection);
-	if (error == 0)
-		error = nacre_sshd_config_match(server->config, &connection, matched);
-	if (error != 0)
-		nacre_log_lines(NACRE_LOG_ERROR, nacre_buffer_span(&server->config->error));
+		    server->config, server->command_line.specifications[i], connection);
 	return error;
 }
 
 int
 server_print(struct server *server)
 {
+	struct nacre_connection_spec connection = {.local_port = -1, .version = SERVER_SOFTWARE};
 	struct nacre_sshd_config *matched = NULL;
 	struct nacre_buffer text = {0};
-	int error = 0;
+	int error = read_specifications(server, &connection), status = error == 0 ? 0 : 1;
 
-	if (server->command_line.specification_count > 0)
-		error = match_specification(server, &matched);
+	/* Without a connection "Match all" applies nevertheless. */
+	if (error == 0 && nacre_sshd_config_has_match(server->config)) {
+		error = nacre_sshd_config_match(server->config, &connection, &matched);
+		status = error == 0 ? 0 : 255;
+	}
 	if (error == 0)
 		error = nacre_sshd_config_print(matched != NULL ? matched : server->config, &text);
 	if (error == 0)
 		fwrite(text.data + text.start, 1, nacre_buffer_length(&text), stdout);
+	else
+		nacre_log_lines(NACRE_LOG_ERROR,
+		    nacre_buffer_span(matched != NULL ? &matched->error : &server->config->error));
 	nacre_buffer_free(&text);
 	nacre_sshd_config_free(matched);
-	return error;
+	return error != 0 && status == 0 ? 255 : status;
 }
 
 void

@@ -235,9 +235,14 @@ choose_algorithms(struct server *server)
 		}
 	server->host_key_algorithms = nacre_span_to_string(nacre_buffer_span(&chosen));
 	nacre_buffer_free(&chosen);
-	return server->host_key_algorithms != NULL && server->host_key_algorithms[0] != '\0'
-		   ? 0
-		   : NACRE_ERROR_NOT_FOUND;
+	if (server->host_key_algorithms != NULL && server->host_key_algorithms[0] != '\0')
+		return 0;
+	nacre_log(NACRE_LOG_FATAL,
+	    "HostKeyAlgorithms %s: none of the host keys can sign so; add a HostKey of that kind "
+	    "or "
+	    "another algorithm",
+	    configured != NULL ? configured : "");
+	return NACRE_ERROR_NOT_FOUND;
 }
 
 int

@@ -131,8 +131,9 @@ add_socket(struct listen_sockets *sockets, const struct addrinfo *wanted)
 static void
 open_address(struct listen_sockets *sockets, const struct nacre_listen_address *address, int family)
 {
-	struct addrinfo hints = {
-	    .ai_family = family, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+	struct addrinfo hints = {.ai_family = family,
+	    .ai_socktype = SOCK_STREAM,
+	    .ai_flags = address->host == NULL ? AI_PASSIVE : 0};
 	struct addrinfo *list;
 	char port[16];
 

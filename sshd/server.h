@@ -23,6 +23,7 @@ struct command_line {
 	const char *log_file;         /* -E */
 	bool log_stderr;              /* -e, -d, and the modes that only test */
 	bool quiet;                   /* -q */
+	bool port_given;              /* -p: the ports of the file do not count */
 	unsigned debug;               /* -d, up to 3 */
 	bool foreground;              /* -D */
 	bool inetd;                   /* -i */

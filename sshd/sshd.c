@@ -60,7 +60,6 @@ static const struct {
     {'g', "LoginGraceTime", NULL},
     {'h', "HostKey", NULL},
     {'o', "", NULL},
-    {'p', "Port", NULL},
 };
 
 static bool
@@ -113,7 +112,10 @@ take_option(struct command_line *line, int letter)
 		line->config_path = optarg;
 	else if (letter == 'C')
 		add_specification(line, optarg);
-	else if (letter == 'V') {
+	else if (letter == 'p') {
+		add_option(line, "Port", optarg);
+		line->port_given = true;
+	} else if (letter == 'V') {
 		fprintf(stderr, SERVER_SOFTWARE "\n");
 		exit(0);
 	} else if (letter != 'd' && letter != 'b' && letter != 'u' && !take_spelling(line, letter))
@@ -131,6 +133,11 @@ parse_command_line(struct command_line *line, int argc, char **argv)
 	if (optind < argc) {
 		fprintf(stderr, "Extra argument %s.\n", argv[optind]);
 		exit(1);
+	}
+	if (line->specification_count > 0 && !line->print && !line->parse_only) {
+		fprintf(stderr, "Config test connection parameter (-C) provided without test mode "
+				"(-T)\n");
+		exit(255);
 	}
 	if (line->log_file != NULL)
 		line->log_stderr = false;
@@ -152,11 +159,11 @@ main(int argc, char **argv)
 	if (server_configure(&server) != 0)
 		return 255;
 	if (server.command_line.parse_only)
-		return server_print(&server) == 0 ? 0 : 1;
+		return server_print(&server);
 	if (host_keys_load(&server) != 0)
 		return 1;
 	if (server.command_line.print)
-		return server_print(&server) == 0 ? 0 : 1;
+		return server_print(&server);
 	if (server.command_line.test)
 		return 0;
 	server_read_moduli(&server);

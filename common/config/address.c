@@ -10,6 +10,7 @@
 struct address {
 	int family;
 	unsigned bits;
+	unsigned offset; /* how many bits more it had as it was written */
 	uint8_t bytes[16];
 };
 
@@ -24,6 +25,7 @@ address_unmap(struct address *address)
 	memmove(address->bytes, address->bytes + sizeof mapped, 4);
 	address->family = AF_INET;
 	address->bits = 32;
+	address->offset = 96;
 }
 
 static bool
@@ -74,9 +76,10 @@ network_parse(struct nacre_span text, struct address *network, unsigned *prefix)
 	if (slash == NULL)
 		return 1;
 	length = strtoul(slash, &end, 10);
-	if (*slash < '0' || *slash > '9' || *end != '\0' || length > network->bits)
+	if (*slash < '0' || *slash > '9' || *end != '\0' || length < network->offset ||
+	    length > network->offset + network->bits)
 		return NACRE_ERROR_FORMAT;
-	*prefix = (unsigned)length;
+	*prefix = (unsigned)length - network->offset;
 	for (unsigned bit = *prefix; bit < network->bits; bit++)
 		if (address_bit(network, bit))
 			return NACRE_ERROR_FORMAT;

@@ -265,6 +265,7 @@ parse_defaults(struct parse *parse)
 		snprintf(text, sizeof text, "%s %s", row->name, row->fallback);
 		parse->file = "default";
 		parse->number = 0;
+		parse->is_default = true;
 		error = line_split(&parse->line, nacre_span_of(text), &problem);
 		parse->store = true;
 		if (error == 0)

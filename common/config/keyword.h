@@ -39,7 +39,7 @@ enum keyword_flags {
 	KEYWORD_LOWER = 64,       /* kept in lower case */
 	KEYWORD_QUIET = 128,      /* IGNORED: without a note */
 	KEYWORD_TOKENS = 256,     /* ssh: expanded while loading */
-	KEYWORD_TILDE = 512,      /* ssh: a leading ~ is expanded, too */
+	KEYWORD_TILDE = 512,      /* a leading ~ is expanded, too */
 	KEYWORD_FROM_HERE = 2048, /* sshd: a relative path is made absolute */
 	KEYWORD_UNIQUE = 1024     /* with APPENDS: a word stands once */
 };
@@ -83,7 +83,8 @@ struct parse {
 	unsigned number;
 	bool store; /* the value is wanted */
 	bool server;
-	unsigned depth; /* of Include */
+	bool is_default; /* the line is a row's fallback */
+	unsigned depth;  /* of Include */
 	nacre_config_assemble assemble;
 	struct nacre_buffer *error, *warnings, *notes;
 	unsigned bad;
@@ -145,6 +146,7 @@ extern const struct value_type value_string; /* char * */
 extern const struct value_type value_rest;   /* char *, the rest of the line */
 extern const struct value_type value_words;  /* struct nacre_words, printed on one line */
 extern const struct value_type value_lines;  /* struct nacre_words, printed one a line */
+extern const struct value_type value_files;  /* the same, one a line */
 extern const struct value_type value_environment; /* struct nacre_words, NAME=VALUE */
 extern const struct value_type value_algorithms;  /* char *; details: struct algorithm_list */
 extern const struct value_type value_ipqos;       /* int and int */

@@ -6,6 +6,7 @@
 #include "sshd_private.h"
 
 #include <errno.h>
+#include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -94,7 +95,7 @@ line_wanted(const struct sshd_parse *run, const struct keyword *keyword)
 {
 	bool steering = keyword->type == &value_sshd_match || keyword->type == &value_sshd_include;
 
-	if (steering)
+	if (steering || run->config->internal->kept[keyword - sshd_keywords])
 		return false;
 	switch (run->pass) {
 	case SSHD_MATCH:
@@ -129,6 +130,14 @@ keyword_line(struct sshd_parse *run)
 	return parse_keyword_line(&run->parse, line_wanted(run, keyword), &keyword);
 }
 
+/* Whether a line is one to evaluate later. */
+static bool
+line_counts(const struct sshd_parse *run, const struct keyword *keyword)
+{
+	return keyword != NULL && keyword->type != &value_sshd_include &&
+	       !run->config->internal->kept[keyword - sshd_keywords];
+}
+
 /* Reading: checks a line and keeps it. The files of an Include follow it in the list. */
 static int
 read_line(struct parse *parse, struct nacre_span text)
@@ -140,7 +149,7 @@ read_line(struct parse *parse, struct nacre_span text)
 	if (error != 0 || run->parse.line.count == 0)
 		return error;
 	keyword = keyword_find(&run->parse, run->parse.line.words[0]);
-	if (keyword == NULL || keyword->type != &value_sshd_include)
+	if (line_counts(run, keyword))
 		error = statement_add(run, STATEMENT_LINE, text);
 	return error != 0 ? error : keyword_line(run);
 }
@@ -210,10 +219,21 @@ nacre_sshd_config_set(
 
 	run.parse.file = arena_string(run.parse.arena, source);
 	run.parse.number = line;
+	run.option = true;
 	error = run.parse.file == NULL ? NACRE_ERROR_MEMORY
 				       : read_line(&run.parse, nacre_span_of(text));
 	run_end(&run);
 	return error;
+}
+
+void
+nacre_sshd_config_keep(struct nacre_sshd_config *config, const char *keyword)
+{
+	struct sshd_parse run = run_begin(config, SSHD_CHECK);
+	const struct keyword *row = keyword_find(&run.parse, keyword);
+
+	if (row != NULL)
+		config->internal->kept[row - sshd_keywords] = true;
 }
 
 static int
@@ -252,18 +272,40 @@ listen_finish(struct nacre_sshd_config *config)
 	if (listen->count == 0)
 		return listen_add_ports(config, NULL);
 	for (size_t i = 0; i < listen->count && error == 0; i++) {
-		char *user, *host, *kept = NULL;
+		char *user, *host, *kept;
 		int port;
 
 		if (nacre_parse_destination(listen->words[i], "", &user, &host, &port, NULL) != 0)
 			return NACRE_ERROR_FORMAT;
-		if (strcmp(host, "*") != 0)
-			kept = arena_string(&config->internal->reading.arena, host);
+		kept = arena_string(&config->internal->reading.arena, host);
 		error = port > 0 ? listen_add(config, kept, port) : listen_add_ports(config, kept);
 		free(user);
 		free(host);
 	}
 	return error;
+}
+
+/* Names are looked up when the server starts listening; those that are none are told of before. */
+static int
+listen_check(struct nacre_sshd_config *config)
+{
+	const struct addrinfo hints = {
+	    .ai_family = config->address_family, .ai_socktype = SOCK_STREAM};
+
+	for (size_t i = 0; i < config->listen_address_count; i++) {
+		const char *host = config->listen_addresses[i].host;
+		struct addrinfo *found = NULL;
+		int problem = host != NULL ? getaddrinfo(host, "22", &hints, &found) : 0;
+
+		if (found != NULL)
+			freeaddrinfo(found);
+		if (problem == 0)
+			continue;
+		nacre_put_format(
+		    &config->error, "bad addr or host: %s (%s)\n", host, gai_strerror(problem));
+		return NACRE_ERROR_FORMAT;
+	}
+	return 0;
 }
 
 /* Keywords that are of no use without another. */
@@ -292,8 +334,6 @@ config_finish(struct nacre_sshd_config *config, struct sshd_parse *run)
 		error = listen_finish(config);
 	if (error == 0)
 		error = parse_assemble(&run->parse);
-	if (error == 0)
-		error = pairs_check(config);
 	if (error == 0 && (config->internal->reading.arena.failed || config->error.failed))
 		error = NACRE_ERROR_MEMORY;
 	return error;
@@ -342,6 +382,10 @@ nacre_sshd_config_load(
 		    path, run.parse.bad);
 	if (error == 0)
 		error = config_finish(config, &run);
+	if (error == 0)
+		error = pairs_check(config);
+	if (error == 0)
+		error = listen_check(config);
 	run_end(&run);
 	return error;
 }

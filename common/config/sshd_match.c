@@ -15,9 +15,7 @@ struct criterion {
 	const char *name;
 	int (*check)(struct sshd_parse *run, const char *value);
 	int (*holds)(const struct nacre_connection_spec *connection, const char *value);
-	const char *(*known)(const struct nacre_connection_spec *connection);
-	const char *test_name; /* in -C */
-	bool alone;            /* takes no value */
+	bool alone; /* takes no value */
 };
 
 static int
@@ -33,12 +31,6 @@ invalid_user_holds(const struct nacre_connection_spec *connection, const char *v
 {
 	(void)value;
 	return connection->invalid_user;
-}
-
-static const char *
-user_known(const struct nacre_connection_spec *connection)
-{
-	return connection->user;
 }
 
 static int
@@ -94,12 +86,6 @@ group_holds(const struct nacre_connection_spec *connection, const char *value)
 	return holds;
 }
 
-static const char *
-host_known(const struct nacre_connection_spec *connection)
-{
-	return connection->host;
-}
-
 static int
 host_holds(const struct nacre_connection_spec *connection, const char *value)
 {
@@ -114,23 +100,11 @@ address_check(struct sshd_parse *run, const char *value)
 	return parse_fail(&run->parse, "Invalid Match address argument '%s'", value);
 }
 
-static const char *
-address_known(const struct nacre_connection_spec *connection)
-{
-	return connection->address;
-}
-
 static int
 address_holds(const struct nacre_connection_spec *connection, const char *value)
 {
 	return connection->address != NULL &&
 	       nacre_address_list(connection->address, nacre_span_of(value)) == NACRE_MATCH_FOUND;
-}
-
-static const char *
-local_address_known(const struct nacre_connection_spec *connection)
-{
-	return connection->local_address;
 }
 
 static int
@@ -145,15 +119,9 @@ local_port_check(struct sshd_parse *run, const char *value)
 {
 	int port;
 
-	if (nacre_parse_port(value, &port) == 0 && port != 0)
+	if (nacre_parse_port(value, &port) == 0)
 		return 0;
 	return match_bad(&run->parse, "Invalid LocalPort '%s' on Match line", value);
-}
-
-static const char *
-local_port_known(const struct nacre_connection_spec *connection)
-{
-	return connection->local_port > 0 ? "known" : NULL;
 }
 
 static int
@@ -177,16 +145,13 @@ version_holds(const struct nacre_connection_spec *connection, const char *value)
 	return match_list(connection->version, value, false);
 }
 
-static const struct criterion criteria[] = {{"all", NULL, all_holds, NULL, NULL, true},
-    {"invalid-user", NULL, invalid_user_holds, NULL, NULL, true},
-    {"user", NULL, user_holds, user_known, "user", false},
-    {"group", NULL, group_holds, user_known, "user", false},
-    {"host", NULL, host_holds, host_known, "host", false},
-    {"address", address_check, address_holds, address_known, "addr", false},
-    {"localaddress", address_check, local_address_holds, local_address_known, "laddr", false},
-    {"localport", local_port_check, local_port_holds, local_port_known, "lport", false},
-    {"rdomain", routing_domain_check, all_holds, NULL, NULL, false},
-    {"version", NULL, version_holds, NULL, NULL, false}};
+static const struct criterion criteria[] = {{"all", NULL, all_holds, true},
+    {"invalid-user", NULL, invalid_user_holds, true}, {"user", NULL, user_holds, false},
+    {"group", NULL, group_holds, false}, {"host", NULL, host_holds, false},
+    {"address", address_check, address_holds, false},
+    {"localaddress", address_check, local_address_holds, false},
+    {"localport", local_port_check, local_port_holds, false},
+    {"rdomain", routing_domain_check, all_holds, false}, {"version", NULL, version_holds, false}};
 
 static const struct criterion *
 criterion_find(const char *name)
@@ -197,17 +162,19 @@ criterion_find(const char *name)
 	return NULL;
 }
 
-/* Asks the connection; in a test something that was not told is an error. */
+/* Asks the connection. What a test does not name does not match, save that OpenSSH insists on the
+ * port. */
 static int
-criterion_ask(struct sshd_parse *run, const struct criterion *criterion, const char *name,
-    const char *value, bool *holds)
+criterion_ask(
+    struct sshd_parse *run, const struct criterion *criterion, const char *value, bool *holds)
 {
 	const struct nacre_connection_spec *connection = run->connection;
 
-	if (connection->test && criterion->known != NULL && criterion->known(connection) == NULL) {
+	if (connection->test && criterion->holds == local_port_holds &&
+	    connection->local_port < 0) {
 		nacre_put_format(run->parse.error,
-		    "'Match %s' in configuration but '%s' not in connection test specification.\n",
-		    name, criterion->test_name);
+		    "'Match LocalPort' in configuration but 'lport' not in connection test "
+		    "specification.\n");
 		return NACRE_ERROR_FORMAT;
 	}
 	if (*holds)
@@ -232,9 +199,11 @@ match_step(struct sshd_parse *run, size_t *at, bool *holds)
 		    &run->parse, "'%s' cannot be combined with other Match attributes", name);
 	if (!criterion->alone && (value = match_value(&run->parse, at, name, value)) == NULL)
 		return NACRE_ERROR_FORMAT;
+	if (value != NULL && value[0] == '\0')
+		return match_bad(&run->parse, "Missing Match criteria for %s", name);
 	if (criterion->check != NULL && criterion->check(run, value) != 0)
 		return NACRE_ERROR_FORMAT;
-	return run->connection != NULL ? criterion_ask(run, criterion, name, value, holds) : 0;
+	return run->connection != NULL ? criterion_ask(run, criterion, value, holds) : 0;
 }
 
 static int
@@ -246,6 +215,8 @@ match_read(struct parse *parse, const struct keyword *keyword)
 	int error = 0;
 
 	(void)keyword;
+	if (run->option)
+		return parse_fail(parse, "Match directive not supported as a command-line option");
 	if (parse_first(parse) == NULL)
 		return NACRE_ERROR_FORMAT;
 	run->config->internal->has_match = true;
@@ -296,8 +267,7 @@ test_item(struct nacre_sshd_config *config, char *item, struct nacre_connection_
 		if (test_string(&config->internal->reading.arena, item, value, connection))
 			return 0;
 		if (strcmp(item, "lport") == 0) {
-			if (nacre_parse_port(value, &connection->local_port) == 0 &&
-			    connection->local_port != 0)
+			if (nacre_parse_port(value, &connection->local_port) == 0)
 				return 0;
 			nacre_put_format(&config->error,
 			    "Invalid port '%s' in test mode specification lport=%s\n", value,
@@ -319,9 +289,13 @@ nacre_connection_spec_parse(
 
 	connection->test = true;
 	while (list.length > 0 && error == 0) {
-		char *item = nacre_span_to_string(nacre_list_next(&list));
+		struct nacre_span next = nacre_list_next(&list);
+		char *item = nacre_span_to_string(next);
 
-		error = item == NULL ? NACRE_ERROR_MEMORY : test_item(config, item, connection);
+		if (item == NULL)
+			error = NACRE_ERROR_MEMORY;
+		else if (next.length > 0)
+			error = test_item(config, item, connection);
 		free(item);
 	}
 	return error;

@@ -32,6 +32,7 @@ struct nacre_sshd_config_private {
 	struct nacre_words listen;    /* ListenAddress as written */
 	char *path;
 	bool has_match;
+	bool kept[KEYWORDS_MAX]; /* further lines do not count */
 };
 
 /* Whether lines belong to a Match block, and whether that applies. */
@@ -53,6 +54,7 @@ struct sshd_parse {
 	struct nacre_sshd_config *config;
 	const struct nacre_connection_spec *connection; /* in SSHD_MATCH */
 	enum sshd_pass pass;
+	bool option; /* the line is no file's */
 	struct scope scope;
 	bool by_match[KEYWORDS_MAX]; /* set by a Match block: global lines add nothing */
 };

@@ -4,6 +4,7 @@
 
 #include <limits.h>
 #include <netdb.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -13,15 +14,17 @@ static int
 ports_read(struct parse *parse, const struct keyword *keyword)
 {
 	const char *word = parse_one(parse);
+	char number[8];
 	int port;
 
 	if (word == NULL)
 		return NACRE_ERROR_FORMAT;
 	if (nacre_parse_port(word, &port) != 0 || port == 0)
 		return parse_fail(parse, "Badly formatted port number.");
+	snprintf(number, sizeof number, "%d", port);
 	if (parse->store)
 		arena_add_word(
-		    parse->arena, MEMBER(parse->config, keyword, struct nacre_words), word);
+		    parse->arena, MEMBER(parse->config, keyword, struct nacre_words), number);
 	return 0;
 }
 
@@ -69,13 +72,12 @@ static void
 listen_print_name(const struct nacre_sshd_config *config, const struct nacre_listen_address *at,
     struct nacre_buffer *text)
 {
-	const struct addrinfo hints = {.ai_family = config->address_family,
-	    .ai_socktype = SOCK_STREAM,
-	    .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+	const struct addrinfo hints = {
+	    .ai_family = config->address_family, .ai_socktype = SOCK_STREAM};
 	struct addrinfo *found = NULL;
 	char host[NI_MAXHOST];
 
-	if (getaddrinfo(at->host, NULL, &hints, &found) != 0) {
+	if (getaddrinfo(at->host, "22", &hints, &found) != 0) {
 		nacre_put_format(text, "listenaddress %s:%d\n", at->host, at->port);
 		return;
 	}
@@ -117,10 +119,9 @@ user_patterns_read(struct parse *parse, const struct keyword *keyword)
 		const char *word = parse->line.words[i];
 		const char *at = strrchr(word, '@');
 
-		if (word[0] == '\0' || at == word ||
-		    (at != NULL &&
-			(at[1] == '\0' ||
-			    nacre_address_list(NULL, nacre_span_of(at + 1)) < NACRE_MATCH_NEGATED)))
+		if (word[0] == '\0' || (at != NULL && (at[1] == '\0' || nacre_address_list(NULL,
+									    nacre_span_of(at + 1)) <
+									    NACRE_MATCH_NEGATED)))
 			return parse_fail(parse, "invalid %s pattern: \"%s\"", keyword->name, word);
 	}
 	return value_lines.read(parse, keyword);
@@ -542,27 +543,36 @@ subsystem_known(const struct nacre_sshd_config *config, const char *name)
 	return false;
 }
 
-/* What stands behind the name, as written. */
+/* A word as a shell and our own splitting take it for one. */
+static void
+word_put(const char *word, struct nacre_buffer *text)
+{
+	bool plain = word[0] != '\0' && strpbrk(word, " \t\"'\\") == NULL;
+
+	if (plain) {
+		nacre_put_format(text, "%s", word);
+		return;
+	}
+	nacre_put_byte(text, '"');
+	for (; *word != '\0'; word++) {
+		if (*word == '"' || *word == '\\')
+			nacre_put_byte(text, '\\');
+		nacre_put_byte(text, (uint8_t)*word);
+	}
+	nacre_put_byte(text, '"');
+}
+
+/* The words behind the name. */
 static char *
 subsystem_command(struct parse *parse)
 {
-	struct nacre_span rest = parse->line.rest;
 	struct nacre_buffer joined = {0};
 
-	/* A quoted name makes the rest's start unsure: then the words are put together again. */
-	if (rest.length > 0 && rest.data[0] != '"' && rest.data[0] != '\'') {
-		while (rest.length > 0 && rest.data[0] != ' ' && rest.data[0] != '\t') {
-			rest.data++;
-			rest.length--;
-		}
-		while (rest.length > 0 && (rest.data[0] == ' ' || rest.data[0] == '\t')) {
-			rest.data++;
-			rest.length--;
-		}
-		return arena_span(parse->arena, rest);
+	for (size_t i = 2; i < parse->line.count; i++) {
+		if (i > 2)
+			nacre_put_byte(&joined, ' ');
+		word_put(parse->line.words[i], &joined);
 	}
-	for (size_t i = 2; i < parse->line.count; i++)
-		nacre_put_format(&joined, "%s%s", i > 2 ? " " : "", parse->line.words[i]);
 	return arena_buffer(parse->arena, &joined);
 }
 
@@ -698,20 +708,22 @@ permit_tunnel_print(const void *config, const struct keyword *keyword, struct na
 
 const struct value_type value_permit_tunnel = {permit_tunnel_read, permit_tunnel_print};
 
-/* Kerberos and GSSAPI are not in this program. What turns them off is no news; what asks for them
- * is answered as OpenSSH does when it is built without them. */
+/* Kerberos and GSSAPI are not in this program: what turns them off is what we do, what asks for
+ * them is refused. */
 static int
 kerberos_read(struct parse *parse, const struct keyword *keyword)
 {
 	const struct choice *choice;
 	const char *word = parse_first(parse);
 
-	(void)keyword;
 	if (word == NULL)
 		return NACRE_ERROR_FORMAT;
 	choice = choice_find(choices_yes_no, word);
 	if (choice == NULL || choice->value != 0)
-		parse_warn(parse, "Unsupported option %s", parse_keyword(parse));
+		return parse_fail(parse,
+		    "%s %s is not supported: Nacre has no Kerberos and no GSSAPI; set it to "
+		    "\"no\" or remove the line",
+		    keyword->name, word);
 	return 0;
 }
 

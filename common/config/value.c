@@ -4,12 +4,15 @@
 #include <nacre/session.h>
 
 #include <limits.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
 #include <syslog.h>
 #include <unistd.h>
+
+#define PATH_FLAGS (KEYWORD_FROM_HERE | KEYWORD_TILDE)
 
 const struct choice choices_yes_no[] = {
     {"yes", 1}, {"no", 0}, {"true", 1}, {"false", 0}, {NULL, 0}};
@@ -185,14 +188,28 @@ time_print(const void *config, const struct keyword *keyword, struct nacre_buffe
 
 const struct value_type value_time = {time_read, time_print};
 
+static char *
+path_from_home(struct arena *arena, const char *word)
+{
+	const struct passwd *account = getpwuid(getuid());
+	struct nacre_buffer path = {0};
+
+	if (nacre_expand_tilde(word, account != NULL ? account->pw_dir : NULL, &path) == 0)
+		return arena_buffer(arena, &path);
+	nacre_buffer_free(&path);
+	return arena_string(arena, word);
+}
+
 /* sshd leaves the directory that it was started in. */
 static char *
-path_from_here(struct arena *arena, const char *word)
+path_keep(struct arena *arena, const char *word, unsigned flags)
 {
 	struct nacre_buffer path = {0};
 	char *here = NULL;
 
-	if (word[0] != '/' && strcasecmp(word, "none") != 0)
+	if (word[0] == '~')
+		return path_from_home(arena, word);
+	if ((flags & KEYWORD_FROM_HERE) != 0 && word[0] != '/' && strcasecmp(word, "none") != 0)
 		here = getcwd(NULL, 0);
 	if (here == NULL)
 		return arena_string(arena, word);
@@ -215,8 +232,8 @@ string_keep(struct parse *parse, const struct keyword *keyword, const char *word
 		*member = NULL;
 	else if ((keyword->flags & KEYWORD_LOWER) != 0)
 		*member = arena_lower(parse->arena, word);
-	else if ((keyword->flags & KEYWORD_FROM_HERE) != 0)
-		*member = path_from_here(parse->arena, word);
+	else if (parse->server && (keyword->flags & PATH_FLAGS) != 0)
+		*member = path_keep(parse->arena, word, keyword->flags);
 	else
 		*member = arena_string(parse->arena, word);
 	return 0;
@@ -291,8 +308,8 @@ words_read(struct parse *parse, const struct keyword *keyword)
 		if (!parse->store || (count == 1 && (keyword->flags & KEYWORD_NONE) != 0 &&
 					 strcasecmp(word, "none") == 0))
 			continue;
-		if ((keyword->flags & KEYWORD_FROM_HERE) != 0)
-			word = path_from_here(parse->arena, word);
+		if (parse->server && (keyword->flags & PATH_FLAGS) != 0)
+			word = path_keep(parse->arena, word, keyword->flags);
 		if (word == NULL)
 			return NACRE_ERROR_MEMORY;
 		if ((keyword->flags & KEYWORD_UNIQUE) == 0 || !words_contain(words, word))
@@ -326,6 +343,15 @@ lines_print(const void *config, const struct keyword *keyword, struct nacre_buff
 		print_text(keyword, words->words[i], text);
 }
 
+/* One file a line, save that a default names all. */
+static int
+files_read(struct parse *parse, const struct keyword *keyword)
+{
+	return !parse->is_default && parse_one(parse) == NULL ? NACRE_ERROR_FORMAT
+							      : words_read(parse, keyword);
+}
+
+const struct value_type value_files = {files_read, lines_print};
 const struct value_type value_words = {words_read, words_print};
 const struct value_type value_lines = {words_read, lines_print};
 const struct value_type value_log_verbose = {words_read, words_print};
@@ -387,6 +413,38 @@ algorithms_fail(struct parse *parse, const struct algorithm_list *list, const ch
 	}
 }
 
+/* Distributions' guides name GSSAPI's exchanges beside the others, which do without them. The list
+ * is arena memory then. */
+static const char *
+without_gssapi(struct parse *parse, const char *word)
+{
+	struct nacre_buffer kept = {0};
+	struct nacre_span list = nacre_span_of(word);
+
+	if (strstr(word, "gss-") == NULL)
+		return word;
+	while (list.length > 0) {
+		struct nacre_span name = nacre_list_next(&list);
+
+		if (name.length > 4 && memcmp(name.data, "gss-", 4) == 0)
+			continue;
+		if (nacre_buffer_length(&kept) > 0)
+			nacre_put_byte(&kept, ',');
+		nacre_put_span(&kept, name);
+	}
+	parse_warn(parse, "%s: exchanges named gss-... are passed over: Nacre has no GSSAPI",
+	    parse_keyword(parse));
+	return arena_buffer(parse->arena, &kept);
+}
+
+/* Patterns take away from a list; only those of keys' algorithms may be made of them. */
+static bool
+patterns_misplaced(const struct algorithm_list *list, const char *word)
+{
+	return list->algorithms <= NACRE_CONFIG_KEX && word[0] != '-' &&
+	       strpbrk(word, "*?") != NULL;
+}
+
 static int
 algorithms_read(struct parse *parse, const struct keyword *keyword)
 {
@@ -395,8 +453,12 @@ algorithms_read(struct parse *parse, const struct keyword *keyword)
 	struct nacre_buffer assembled = {0};
 	int error = 0;
 
+	if (word != NULL && parse->server && list->algorithms == NACRE_CONFIG_KEX)
+		word = without_gssapi(parse, word);
 	if (word == NULL)
 		return NACRE_ERROR_FORMAT;
+	if (parse->server && patterns_misplaced(list, word))
+		return algorithms_fail(parse, list, word);
 	if (parse->assemble != NULL)
 		error = parse->assemble(list->algorithms, word, parse->server, &assembled);
 	nacre_buffer_free(&assembled);
@@ -594,6 +656,9 @@ boolean_or_text_read(struct parse *parse, const struct keyword *keyword)
 	if (word == NULL)
 		return NACRE_ERROR_FORMAT;
 	choice = choice_find(choices_yes_no, word);
+	/* Other than the client, the server takes "YES" for a name. */
+	if (choice != NULL && parse->server && strcmp(choice->name, word) != 0)
+		choice = NULL;
 	if (!parse->store)
 		return 0;
 	*MEMBER(parse->config, keyword, bool) = choice == NULL || choice->value != 0;

@@ -23,7 +23,7 @@ open_pattern_valid(const char *word, bool listen)
 	}
 	if (colon == NULL)
 		return listen && port_pattern_valid(word);
-	return colon != word && port_pattern_valid(colon + 1);
+	return colon != word && strchr(word, ':') == colon && port_pattern_valid(colon + 1);
 }
 
 size_t

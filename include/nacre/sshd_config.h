@@ -211,7 +211,7 @@ struct nacre_connection_spec {
 	int local_port;
 	const char *routing_domain;
 	const char *version; /* of this program */
-	bool test;           /* from -C: a criterion on something not told is an error */
+	bool test;           /* from -C: Match LocalPort is an error when no port was told */
 };
 
 /* An empty configuration. 0 or NACRE_ERROR_MEMORY. */
@@ -223,6 +223,8 @@ void nacre_sshd_config_free(struct nacre_sshd_config *config);
  * it is set. */
 int nacre_sshd_config_set(
     struct nacre_sshd_config *config, const char *text, const char *source, unsigned line);
+/* Keeps a keyword as it was set so far: further lines of it are checked only. */
+void nacre_sshd_config_keep(struct nacre_sshd_config *config, const char *keyword);
 
 /*
  * Reads the file with its includes ("none": no file), checks all of it, Match blocks included,

@@ -2,9 +2,11 @@
 both know the keyword; and complain in the same words at the same line.
 
 config_corpus/ holds the configurations: ssh/ and sshd/ whole files (with the destinations or the -C
-specifications to try in comments), *-bad/lines one mistake a line ('|' starts a new line of the
-file). @DIR@ stands for a folder with the files that Include names.
+specifications to try in comments, and "refused:" a line that Nacre must refuse, naming it, before
+the rest is compared), *-bad/lines one mistake a line ('|' starts a new line of the file). @DIR@
+stands for a folder with the files that Include names.
 """
+import fnmatch
 import glob
 import os
 import shutil
@@ -31,23 +33,71 @@ def run(*command):
 def folder(tmp_path_factory):
     path = str(tmp_path_factory.mktemp('config'))
     shutil.copytree(os.path.join(CORPUS, 'files'), path, dirs_exist_ok=True)
-    subprocess.run(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', path + '/host_key'],
-                   check=True)
+    for included in glob.glob(path + '/**', recursive=True):
+        if os.path.isfile(included):
+            place(included, path)
+    for name in 'host_key', 'other_host_key':
+        subprocess.run(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', f'{path}/{name}'],
+                       check=True)
     return path
 
 
-def prepare(folder, source):
-    with open(source, 'rb') as file:
+def place(path, folder):
+    """The file with its folder's name in it; returns the text."""
+    with open(path, 'rb') as file:
         text = file.read().replace(b'@DIR@', folder.encode())
-    path = os.path.join(folder, os.path.basename(source))
     with open(path, 'wb') as file:
         file.write(text)
-    return path, text.decode()
+    return text.decode()
+
+
+def prepare(folder, source):
+    path = shutil.copy(source, folder)
+    return path, place(path, folder)
+
+
+def lines_of(folder, path):
+    """(file, number, line) of the file and of all that it includes."""
+    with open(path, newline='') as file:
+        for number, line in enumerate(file, 1):
+            words = line.split()
+            if words and words[0].lower() == 'include':
+                for pattern in words[1:]:
+                    for included in sorted(glob.glob(pattern)):
+                        yield from lines_of(folder, included)
+            else:
+                yield path, number, line.strip()
 
 
 def marked(text, mark):
     return [line.split(mark, 1)[1].strip() for line in text.splitlines()
             if line.startswith('# ' + mark)]
+
+
+def settings(folder, path):
+    """What the lists of algorithms are set to, by keyword."""
+    found = {}
+    for _, _, line in lines_of(folder, path):
+        keyword, _, value = line.partition(' ')
+        if keyword.lower() in ALGORITHMS:
+            found.setdefault(keyword.lower(), value)
+    return found
+
+
+def printed(output, keyword):
+    line, = [line for line in output.decode().splitlines() if line.startswith(keyword + ' ')]
+    return line.split(' ', 1)[1].split(',')
+
+
+def changed(default, value):
+    """A default list after a value that begins with +, - or ^."""
+    names = value[1:].split(',')
+    if value[0] == '+':
+        return default + [name for name in names if name not in default]
+    if value[0] == '^':
+        return names + [name for name in default if name not in names]
+    return [name for name in default
+            if not any(fnmatch.fnmatchcase(name, pattern) for pattern in names)]
 
 
 def comparable(output, text):
@@ -105,21 +155,80 @@ def test_ssh_options_come_first(folder):
     assert_same(ours.stdout, theirs.stdout, text)
 
 
+def refuse(folder, path, line):
+    """What is refused is so with its place, and taken out then."""
+    at, number, _ = next(found for found in lines_of(folder, path) if found[2] == line)
+    result = run(nacre('sshd'), '-t', '-f', path, '-h', folder + '/host_key')
+    assert result.returncode == 255
+    assert f'{at} line {number}: {line} is not supported' in result.stderr.decode()
+    with open(at) as file:
+        text = file.read()
+    with open(at, 'w') as file:
+        file.write(text.replace('\n' + line, '\n#'))
+
+
+def sshd_in_force(folder, path, specification=None):
+    """What both print for a file: (theirs, ours)."""
+    arguments = ['-T', '-f', path, '-h', folder + '/host_key']
+    if specification is not None:
+        arguments += ['-C', specification]
+    theirs, ours = run(openssh_server(), *arguments), run(nacre('sshd'), *arguments)
+    assert theirs.returncode == 0, theirs.stderr
+    assert ours.returncode == 0, ours.stderr
+    return theirs.stdout, ours.stdout
+
+
 @pytest.mark.parametrize('source', corpus('sshd'), ids=names(corpus('sshd')))
 def test_sshd_prints_the_same(folder, source):
-    sshd = openssh_server()
     path, text = prepare(folder, source)
+    for line in marked(text, 'refused:'):
+        refuse(folder, path, line)
+    lists = {keyword: value for keyword, value in settings(folder, path).items()
+             if value[0] not in '+-^'}
     for specification in [None] + marked(text, '-C'):
-        arguments = ['-T', '-f', path, '-h', folder + '/host_key']
-        if specification is None and 'Match' in text and marked(text, '-C'):
-            continue
-        if specification is not None:
-            arguments += ['-C', specification]
-        theirs = run(sshd, *arguments)
-        ours = run(nacre('sshd'), *arguments)
-        assert theirs.returncode == 0, theirs.stderr
-        assert ours.returncode == 0, ours.stderr
-        assert_same(ours.stdout, theirs.stdout, text)
+        if specification is None and 'LocalPort' in text:
+            continue  # OpenSSH prints it for a known port only
+        theirs, ours = sshd_in_force(folder, path, specification)
+        assert_same(ours, theirs, ' '.join(lists))
+
+
+def test_sshd_changes_lists_of_algorithms_alike(folder):
+    path, _ = prepare(folder, os.path.join(CORPUS, 'sshd', 'lists.conf'))
+    empty = os.path.join(folder, 'empty.conf')
+    with open(empty, 'w'):
+        pass
+    values = settings(folder, path)
+    assert set(values) == ALGORITHMS
+    for default, output in zip(sshd_in_force(folder, empty), sshd_in_force(folder, path)):
+        for keyword, value in values.items():
+            assert printed(output, keyword) == changed(printed(default, keyword), value), keyword
+
+
+def test_sshd_port_of_the_command_line_counts_alone(folder):
+    path = os.path.join(folder, 'ports.conf')
+    with open(path, 'w') as file:
+        file.write('Port 1\nPort 2\nListenAddress 127.0.0.1\nListenAddress ::1\nPort 3\n')
+    for options in [], ['-p', '9'], ['-p', '9', '-p', '10'], ['-o', 'Port=9'], ['-4', '-p', '9']:
+        arguments = ['-T', '-f', path, '-h', folder + '/host_key', *options]
+        theirs, ours = run(openssh_server(), *arguments), run(nacre('sshd'), *arguments)
+        assert ours.returncode == theirs.returncode
+        assert_same(ours.stdout, theirs.stdout, '') if theirs.returncode == 0 else None
+
+
+@pytest.mark.parametrize('specification', [
+    '', ',', 'user=joe,', 'user=joe', 'user=', 'user=joe,user=ann', 'host=h', 'addr=1.2.3.4', 'laddr=1.2.3.4',
+    'lport=22', 'lport=0', 'lport=x', 'lport=70000', 'user', 'USER=joe', 'user=joe, host=h', 'foo=bar'])
+def test_sshd_takes_the_same_specifications(folder, specification):
+    path = os.path.join(folder, 'blocks.conf')
+    with open(path, 'w') as file:
+        for number, criterion in enumerate(('User joe', 'Group root', 'Host h', 'Address 1.2.3.4',
+                                            'LocalAddress 1.2.3.4', 'all'), 1):
+            file.write(f'Match {criterion}\nMaxSessions {number}\nSetEnv A={number}\n')
+    arguments = ['-T', '-f', path, '-h', folder + '/host_key', '-C', specification]
+    theirs, ours = run(openssh_server(), *arguments), run(nacre('sshd'), *arguments)
+    assert (ours.returncode, ours.stderr.strip()) == (theirs.returncode, theirs.stderr.strip())
+    if theirs.returncode == 0:
+        assert_same(ours.stdout, theirs.stdout, '')
 
 
 def mistakes(kind):
@@ -153,8 +262,8 @@ def test_sshd_complains_the_same(folder, mistake):
         file.write(mistake.replace('|', '\n') + '\n')
     theirs = run(sshd, '-t', '-f', path, '-h', folder + '/host_key')
     ours = run(nacre('sshd'), '-t', '-f', path, '-h', folder + '/host_key')
-    assert (ours.returncode != 0) == (theirs.returncode != 0)
-    assert complaint(folder, ours) == complaint(folder, theirs)
+    assert (ours.returncode, complaint(folder, ours)) == \
+        (theirs.returncode, complaint(folder, theirs))
 
 
 def test_a_hundred_mistakes_are_all_named(folder):

@@ -234,14 +234,14 @@ warns_of_what_has_no_effect(void **state)
 
 	(void)state;
 	assert_int_equal(load(&config, NULL,
-			     "UsePrivilegeSeparation yes\nGSSAPIAuthentication yes\n"
-			     "KerberosAuthentication no\nProtocol 2\n"),
+			     "UsePrivilegeSeparation yes\nKerberosAuthentication no\nProtocol 2\n"),
 	    0);
 	assert_true(
 	    contains(&config->warnings, "line 1: Deprecated option UsePrivilegeSeparation\n"));
-	assert_true(
-	    contains(&config->warnings, "line 2: Unsupported option GSSAPIAuthentication\n"));
 	assert_false(contains(&config->warnings, "Kerberos"));
+	nacre_sshd_config_free(config);
+	assert_int_not_equal(load(&config, NULL, "Port 22\nGSSAPIAuthentication yes\n"), 0);
+	assert_true(contains(&config->error, "line 2: GSSAPIAuthentication yes is not supported"));
 	nacre_sshd_config_free(config);
 }
 
