@@ -9,6 +9,7 @@
  * from the source that has most of these. So neither silence nor garbage keeps anybody out.
  */
 #include "listener.h"
+#include "metrics.h"
 
 #include <nacre/crypto.h>
 #include <nacre/log.h>
@@ -111,6 +112,7 @@ drop_at_door(struct listener *listener, struct stranger *stranger)
 {
 	log_drop(listener, stranger, PAST_MAXSTARTUP);
 	say(stranger->fd, TEXT_FULL);
+	metrics_count_outcome(DROP_STARTUPS);
 	listener->admission.dropped++;
 	forget(listener, stranger);
 }
@@ -204,6 +206,8 @@ penalise(struct listener *listener, const struct stranger *stranger, enum worker
 		return;
 	enum penalty_change change =
 	    sources_penalise(admission->sources, source, outcome, nacre_clock_ms(), &seconds);
+	if (change != PENALTY_NONE)
+		metrics_count_penalty(outcome);
 	log_penalty(listener, source, change, seconds);
 }
 
@@ -359,6 +363,8 @@ admission_accepted(struct listener *listener, int fd, const struct sockaddr_stor
 	const char *why = refusal(listener, stranger, &text);
 	if (why != NULL) {
 		log_drop(listener, stranger, why);
+		metrics_count_outcome(
+		    strcmp(why, PAST_MAXSTARTUP) == 0 ? DROP_SOURCE : DROP_PENALTY);
 		say(fd, text);
 		close(fd);
 		sources_drop(admission->sources, source);
@@ -407,7 +413,9 @@ heard_at_door(struct listener *listener, struct stranger *stranger)
 	else
 		nacre_log(
 		    NACRE_LOG_INFO, "Connection closed by %s port %d", peer->address, peer->port);
-	penalise(listener, stranger, count >= SHORTEST_HELLO ? OUTCOME_GARBAGE : OUTCOME_SILENT);
+	enum worker_outcome outcome = count >= SHORTEST_HELLO ? OUTCOME_GARBAGE : OUTCOME_SILENT;
+	penalise(listener, stranger, outcome);
+	metrics_count_outcome(outcome);
 	forget(listener, stranger);
 }
 
@@ -425,10 +433,10 @@ heard_from_worker(struct listener *listener, struct stranger *stranger)
 		crowd_add(&listener->admission.crowd, stranger, STRANGER_ASKED);
 		return;
 	}
-	if (!told)
-		penalise(listener, stranger, OUTCOME_CRASHED);
-	else if (report.event == WORKER_ENDED)
-		penalise(listener, stranger, (enum worker_outcome)report.outcome);
+	enum worker_outcome outcome = told ? (enum worker_outcome)report.outcome : OUTCOME_CRASHED;
+	if (!told || report.event == WORKER_ENDED)
+		penalise(listener, stranger, outcome);
+	metrics_count_outcome(outcome);
 	forget(listener, stranger);
 	throttle_no_more(listener);
 	listener_prepare_soon(listener);
@@ -464,6 +472,7 @@ make_room_inside(struct listener *listener)
 		return false;
 	}
 	log_drop(listener, spared, PAST_MAXSTARTUP);
+	metrics_count_outcome(DROP_STARTUPS);
 	listener->admission.dropped++;
 	/* It holds its end of the control: it has not ended, and the number is its own. */
 	kill(spared->worker, SIGKILL);
@@ -515,6 +524,7 @@ admission_tick(struct listener *listener)
 	let_in_who_speaks(listener, nacre_clock_ms());
 	end_waits(listener, nacre_clock_ms());
 	free_gone(&listener->admission);
+	metrics_set_startups(inside(&listener->admission) + at_door(&listener->admission));
 }
 
 uint64_t

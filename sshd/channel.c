@@ -36,6 +36,7 @@ channel_add(struct user_session *user, uint32_t number)
 	}
 	channel->next = user->channels;
 	user->channels = channel;
+	user->channels_opened++;
 	nacre_channel_set_context(user->session, number, channel);
 	return channel;
 }

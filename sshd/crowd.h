@@ -39,7 +39,7 @@ struct share {
 };
 
 /* What the listener's loop waits for; first member of what it is told then. */
-enum watched { WATCHED_SIGNALS, WATCHED_WAITING, WATCHED_SOCKET, WATCHED_STRANGER };
+enum watched { WATCHED_SIGNALS, WATCHED_WAITING, WATCHED_SOCKET, WATCHED_STRANGER, WATCHED_METRICS };
 
 struct source;
 struct stranger {

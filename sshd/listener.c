@@ -7,6 +7,7 @@
  * is over, so that nobody waits for a process to start.
  */
 #include "listener.h"
+#include "metrics.h"
 #include "server.h"
 
 #include <nacre/log.h>
@@ -64,7 +65,9 @@ worker_start(struct listener *listener)
 	pid_t pid = nacre_process_start(&start);
 	close(pair[1]);
 	if (pid > 0 && send_descriptor(pair[0], WORKER_STATE, listener->state_file) == 0 &&
-	    send_descriptor(pair[0], WORKER_KEYS, listener->server->key_file) == 0)
+	    send_descriptor(pair[0], WORKER_KEYS, listener->server->key_file) == 0 &&
+	    (metrics_reporting() < 0 ||
+		send_descriptor(pair[0], WORKER_METRICS, metrics_reporting()) == 0))
 		return (struct worker){pair[0], pid};
 	nacre_log(NACRE_LOG_ERROR, "cannot start a process for a connection: %s", strerror(errno));
 	close(pair[0]);
@@ -205,6 +208,7 @@ reload(struct listener *listener)
 		return;
 	}
 	listen_sockets_keep(&listener->sockets);
+	metrics_keep();
 	setenv(RELOADED, "1", 1);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
@@ -221,8 +225,9 @@ signal_arrived(struct listener *listener, int *status)
 	if (read(listener->signals, &info, sizeof info) != sizeof info)
 		return false;
 	if (info.ssi_signo == SIGCHLD) {
-		while (waitpid(-1, NULL, WNOHANG) > 0)
-			;
+		pid_t pid;
+		while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
+			metrics_child_ended(pid);
 		return false;
 	}
 	if (info.ssi_signo == SIGHUP) {
@@ -265,6 +270,9 @@ handle_ready(struct listener *listener, const struct nacre_ready *ready, int *st
 		return false;
 	case WATCHED_STRANGER:
 		admission_ready(listener, ready->context);
+		return false;
+	case WATCHED_METRICS:
+		metrics_read_reports();
 		return false;
 	}
 	return false;
@@ -338,7 +346,6 @@ say_what_is_not_in_force(const struct nacre_sshd_config *config)
 	    {"PermitTunnel", config->permit_tunnel != NACRE_TUNNEL_NO},
 	    {"ChannelTimeout", config->channel_timeout_count > 0},
 	    {"UnusedConnectionTimeout", config->unused_connection_timeout > 0},
-	    {"MetricsListen", config->metrics_listen != NULL},
 	    {"ProxyProtocol", config->proxy_protocol.count > 0},
 	};
 
@@ -361,10 +368,12 @@ say_what_is_given_up(const struct server *server)
 static void
 watch(struct listener *listener)
 {
-	static enum watched signals = WATCHED_SIGNALS;
+	static enum watched signals = WATCHED_SIGNALS, reports = WATCHED_METRICS;
 	bool good =
 	    nacre_poller_new(&listener->poller) == 0 &&
 	    nacre_poller_set(listener->poller, listener->signals, NACRE_POLL_READ, &signals) == 0 &&
+	    (metrics_reports() < 0 || nacre_poller_set(listener->poller, metrics_reports(),
+					  NACRE_POLL_READ, &reports) == 0) &&
 	    admission_init(listener) == 0;
 
 	for (size_t i = 0; good && i < listener->sockets.count; i++) {
@@ -384,7 +393,7 @@ listener_run(struct server *server, int argc, char **argv)
 	const char *pid_file = server->config->pid_file;
 	bool reloaded = getenv(RELOADED) != NULL;
 
-	(void)argc;
+	title_prepare(argc, argv);
 	listener.server = server;
 	listener.argv = argv;
 	unsetenv(RELOADED);
@@ -403,9 +412,11 @@ listener_run(struct server *server, int argc, char **argv)
 	say_what_is_not_in_force(server->config);
 	if (write_state(&listener) != 0)
 		nacre_fatal("cannot make a memory file: %s", strerror(errno));
+	metrics_start(server->config);
 	watch(&listener);
 	prepare(&listener);
 	int status = serve(&listener);
+	metrics_stop();
 	if (pid_file != NULL)
 		unlink(pid_file);
 	return status;

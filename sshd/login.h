@@ -50,7 +50,7 @@ struct login {
 	struct nacre_sshd_config *config; /* with Match applied once the user is known */
 	struct peer peer;
 	uint64_t log_identifier; /* of the connection in the log */
-	uint64_t began;          /* milliseconds of the clock */
+	uint64_t began;          /* microseconds of the clock */
 	enum monitor_state state;
 	int control; /* to the listener, or -1 */
 	bool asked;  /* which it was told */

@@ -4,6 +4,7 @@
  */
 #include "monitor.h"
 #include "login.h"
+#include "metrics.h"
 #include "pam.h"
 #include "record.h"
 
@@ -43,6 +44,12 @@ report(struct login *login, enum worker_event event, enum worker_outcome outcome
 	    .known = login->account.exists,
 	    .attempts = attempts < UINT8_MAX ? (uint8_t)attempts : UINT8_MAX};
 
+	if (event == WORKER_AUTHENTICATED)
+		metrics_report_login(record_age(login));
+	else if (event == WORKER_ENDED && login->state == MONITOR_SESSION)
+		metrics_report_logout();
+	else if (event == WORKER_ENDED)
+		metrics_report_ended();
 	if (login->control < 0)
 		return;
 	(void)nacre_process_send(
@@ -354,6 +361,7 @@ become_session(struct login *login, int socket, struct nacre_span state)
 	if (login->control >= 0)
 		close(login->control);
 	login->control = -1;
+	metrics_report_forget();
 	host_keys_forget(login->server);
 	if (nacre_account_become(&login->account, session_root(login)) != 0) {
 		nacre_log(
@@ -421,6 +429,23 @@ handle_export(struct login *login, struct nacre_reader *request)
 	return 0;
 }
 
+/* What the session has done so far. */
+static int
+handle_statistics(struct login *login, struct nacre_reader *request)
+{
+	struct metrics_totals totals = {.sent = nacre_get_u64(request)};
+
+	(void)login;
+	totals.received = nacre_get_u64(request);
+	totals.rekeys = nacre_get_u64(request);
+	totals.channels_opened = nacre_get_u64(request);
+	totals.channels = nacre_get_u32(request);
+	if (!nacre_reader_done(request))
+		return NACRE_ERROR_PROTOCOL;
+	metrics_report_progress(&totals);
+	return 0;
+}
+
 static const struct {
 	enum monitor_message type;
 	unsigned states;
@@ -439,6 +464,7 @@ static const struct {
     {MONITOR_TERMINAL, MONITOR_SESSION, terminal_open},
     {MONITOR_LOGIN, MONITOR_SESSION, terminal_login},
     {MONITOR_LOGOUT, MONITOR_SESSION, terminal_logout},
+    {MONITOR_STATISTICS, MONITOR_SESSION, handle_statistics},
 };
 
 static int

@@ -48,6 +48,9 @@ enum monitor_message {
 	MONITOR_LOGIN,
 	/* string name of a terminal that was opened: it is needed no longer. No answer. */
 	MONITOR_LOGOUT,
+	/* u64 bytes sent, u64 received, u64 key exchanges, u64 channels opened, all since login, u32
+	 * channels open: for the metrics. No answer. */
+	MONITOR_STATISTICS,
 
 	/* From the monitor. */
 	MONITOR_CONNECTION = 64, /* two descriptors; string peer for messages */

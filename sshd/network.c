@@ -284,55 +284,14 @@ talk(struct network *network)
 	}
 }
 
-/* An empty directory that only root can change; it becomes our root. */
-static const char *
-empty_root(void)
-{
-	static const char *const candidates[] = {"/run/sshd", "/var/empty"};
-	struct stat status;
-
-	for (size_t i = 0; i < MEMBERS(candidates); i++)
-		if (stat(candidates[i], &status) == 0 && S_ISDIR(status.st_mode) &&
-		    status.st_uid == 0 && (status.st_mode & 022) == 0)
-			return candidates[i];
-	if (mkdir(candidates[0], 0755) == 0)
-		return candidates[0];
-	nacre_fatal("Missing privilege separation directory: %s", candidates[0]);
-}
-
 static void
 confine(const struct server *server)
 {
 	struct nacre_sandbox sandbox = {
 	    .descriptor_limit = DESCRIPTOR_LIMIT, .memory_limit = MEMORY_LIMIT};
-	const char *step;
 
-	if (server->privileged) {
-		const struct passwd *entry = getpwnam("sshd");
-		if (entry == NULL)
-			entry = getpwnam("nobody");
-		if (entry == NULL)
-			nacre_fatal("Privilege separation user sshd does not exist");
-		sandbox.root = empty_root();
-		sandbox.drop = true;
-		sandbox.uid = entry->pw_uid;
-		sandbox.gid = entry->pw_gid;
-	}
-	if (CONFINED && nacre_sandbox_enter(&sandbox, &step) != 0)
-		nacre_fatal("sandbox: %s: %s", step, strerror(errno));
-}
-
-/* No descriptor but our own: 0 to 2 lead nowhere, 3 to the monitor. */
-static void
-keep_descriptors(int monitor)
-{
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-	if (monitor != MONITOR)
-		dup2(monitor, MONITOR);
-	for (int fd = 0; fd <= 2 && CONFINED; fd++)
-		dup2(null, fd);
-	nacre_process_close_from(MONITOR + 1);
+	if (CONFINED)
+		confine_for_good(&sandbox, server->privileged);
 }
 
 static void
@@ -365,7 +324,7 @@ network_main(struct server *server, int monitor)
 	if (nacre_session_new(&options, nacre_clock_ms(), &network.session) != 0)
 		nacre_fatal(
 		    "cannot make a session: check the algorithm lists of the configuration");
-	keep_descriptors(monitor);
+	confine_descriptors(monitor, MONITOR, CONFINED);
 	confine(server);
 	wait_for_connection(&network);
 	talk(&network);

@@ -2,14 +2,15 @@
 #include "record.h"
 
 #include "authorize.h"
+#include "metrics.h"
 
 #include <nacre/certificate.h>
 #include <nacre/crypto.h>
 #include <nacre/log.h>
-#include <nacre/poller.h>
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #define TEXT_MOST 500
 
@@ -37,6 +38,21 @@ who(const struct login *login, char *text, size_t room)
 	return text;
 }
 
+static uint64_t
+clock_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+uint64_t
+record_age(const struct login *login)
+{
+	return clock_us() - login->began;
+}
+
 /* What all that this process logs from now on is about. */
 static void
 set_context(const struct login *login, const char *user)
@@ -60,7 +76,7 @@ record_connection(struct login *login)
 	const struct peer *peer = &login->peer;
 
 	nacre_random(&login->log_identifier, sizeof login->log_identifier);
-	login->began = nacre_clock_ms();
+	login->began = clock_us();
 	set_context(login, NULL);
 	const struct nacre_log_field fields[] = {
 	    nacre_field_text("local_address", peer->local_address),
@@ -122,13 +138,14 @@ record_key(struct login *login, const struct nacre_key *key)
 
 static const struct {
 	const char *text, *word;
+	enum metrics_result result;
 } outcomes[] = {
-    [ANSWER_SUCCESS] = {"Accepted", "accepted"},
-    [ANSWER_FAILURE] = {"Failed", "failed"},
-    [ANSWER_PUBLICKEY_OK] = {"Postponed", "offered"},
-    [ANSWER_CHANGE_PASSWORD] = {"Postponed", "postponed"},
-    [ANSWER_ASK] = {"Postponed", "postponed"},
-    [ANSWER_DISCONNECT] = {"Failed", "failed"},
+    [ANSWER_SUCCESS] = {"Accepted", "accepted", METRICS_ACCEPTED},
+    [ANSWER_FAILURE] = {"Failed", "failed", METRICS_FAILED},
+    [ANSWER_PUBLICKEY_OK] = {"Postponed", "offered", METRICS_POSTPONED},
+    [ANSWER_CHANGE_PASSWORD] = {"Postponed", "postponed", METRICS_POSTPONED},
+    [ANSWER_ASK] = {"Postponed", "postponed", METRICS_POSTPONED},
+    [ANSWER_DISCONNECT] = {"Failed", "failed", METRICS_FAILED},
 };
 
 /* What OpenSSH passes over is a line for those who look for faults. */
@@ -182,6 +199,8 @@ record_attempt(
 	    : key != NULL ? ": "
 			  : "",
 	    !postponed && key != NULL ? key : "");
+	metrics_report_attempt(
+	    method, answer->partial ? METRICS_PARTIAL : outcomes[answer->kind].result);
 	if (answer->kind == ANSWER_SUCCESS)
 		set_context(login, authentication->user);
 }
@@ -259,7 +278,7 @@ event_disconnect(const struct login *login, const char *how, struct nacre_span r
 	    nacre_field_boolean("authenticated", after_login),
 	    /* After login it is in the context. */
 	    nacre_field_text("user", after_login ? NULL : login->authentication.user),
-	    nacre_field_number("duration_ms", nacre_clock_ms() - login->began),
+	    nacre_field_number("duration_ms", record_age(login) / 1000),
 	    reason.length > 0 ? nacre_field_span("reason", reason)
 			      : nacre_field_text("reason", NULL),
 	    sent != NULL ? nacre_field_number("bytes_sent", *sent)

@@ -18,6 +18,8 @@ struct ending {
 
 /* A connection begins: gives it its name in the log. */
 void record_connection(struct login *login);
+/* Microseconds since then. */
+uint64_t record_age(const struct login *login);
 /* The key that a request is about, or NULL: for what is logged of it. */
 void record_key(struct login *login, const struct nacre_key *key);
 void record_key_free(struct key_record *record);

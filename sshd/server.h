@@ -96,7 +96,12 @@ int listener_run(struct server *server, int argc, char **argv);
 
 /* worker.c: serves one connection. */
 /* What the listener tells a worker, each one byte with a descriptor. */
-enum worker_message { WORKER_STATE = 's', WORKER_KEYS = 'k', WORKER_CONNECTION = 'c' };
+enum worker_message {
+	WORKER_STATE = 's',
+	WORKER_KEYS = 'k',
+	WORKER_CONNECTION = 'c',
+	WORKER_METRICS = 'm'
+};
 /*
  * What a worker tells the listener: records of this form, each with one write. A worker that is gone
  * without having said AUTHENTICATED or ENDED has crashed.
@@ -128,6 +133,14 @@ struct worker_report {
 _Noreturn void worker_main(int control, int argc, char **argv);
 /* The same in this process, for -d and -i. */
 _Noreturn void worker_serve(struct server *server, int input, int output);
+
+/* confine.c: for processes that strangers can reach. */
+struct nacre_sandbox;
+/* No descriptor but "fd", as "number"; 0 to 2 lead nowhere, with "silent". */
+void confine_descriptors(int fd, int number, bool silent);
+/* Gives up identity and root directory, where there is root's to give up, and enters the sandbox.
+ * Exits when that cannot be. */
+void confine_for_good(struct nacre_sandbox *sandbox, bool privileged);
 
 /* network.c: the process that talks to the stranger. Does not return. */
 _Noreturn void network_main(struct server *server, int monitor);

@@ -63,6 +63,7 @@ endpoint_forget(struct user_session *user, struct endpoint *endpoint)
 static _Noreturn void
 leave(struct user_session *user, int status)
 {
+	totals_tell(user, true);
 	agent_remove(user);
 	auth_info_remove(user);
 	for (struct channel *channel = user->channels; channel != NULL; channel = channel->next)
@@ -311,6 +312,9 @@ handle(struct user_session *user, const struct nacre_event *event)
 	case NACRE_EVENT_SIGN:
 		sign(user, event);
 		break;
+	case NACRE_EVENT_KEYS_EXCHANGED:
+		user->rekeys++;
+		break;
 	case NACRE_EVENT_GLOBAL_REQUEST:
 		global_request(user, event);
 		break;
@@ -368,10 +372,13 @@ static int64_t
 timeout_of(const struct user_session *user)
 {
 	uint64_t deadline = nacre_session_deadline(user->session);
-	uint64_t alive = alive_deadline(user), now = nacre_clock_ms();
+	uint64_t alive = alive_deadline(user), totals = totals_deadline(user);
+	uint64_t now = nacre_clock_ms();
 
 	if (alive < deadline)
 		deadline = alive;
+	if (totals < deadline)
+		deadline = totals;
 	if (deadline == UINT64_MAX)
 		return -1;
 	return deadline > now ? (int64_t)(deadline - now) : 0;
@@ -441,6 +448,7 @@ run(struct user_session *user)
 				endpoint->ready(user, endpoint, ready[i].what);
 		}
 		check_alive(user);
+		totals_tell(user, false);
 	}
 }
 

@@ -6,6 +6,7 @@
 #define SSHD_USER_SESSION_H
 
 #include "login.h"
+#include "metrics.h"
 
 #include <nacre/poller.h>
 #include <nacre/pty.h>
@@ -75,11 +76,19 @@ struct user_session {
 	char agent_directory[64], agent_path[96];
 	char auth_info_path[64]; /* of the file of ExposeAuthInfo; empty: none */
 	uint64_t sent, received; /* bytes on the connection since login */
-	uint64_t last_heard;     /* milliseconds */
-	int unanswered;          /* keepalives */
+	uint64_t rekeys, channels_opened;
+	struct metrics_totals totals_told;
+	uint64_t totals_due; /* milliseconds */
+	uint64_t last_heard; /* milliseconds */
+	int unanswered;      /* keepalives */
 	bool input_blocked;
 	bool released; /* memory, since something last happened */
 };
+
+/* session_totals.c: for the metrics. With "at_once" it is the end, and no channel is open. */
+void totals_tell(struct user_session *user, bool at_once);
+/* When it is due next; UINT64_MAX: nothing is new. */
+uint64_t totals_deadline(const struct user_session *user);
 
 /* user_session.c */
 void endpoint_init(struct endpoint *endpoint);

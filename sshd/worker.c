@@ -3,6 +3,7 @@
  * is there. What can be read, computed and given up beforehand is.
  */
 #include "login.h"
+#include "metrics.h"
 #include "monitor.h"
 #include "pam.h"
 #include "record.h"
@@ -164,6 +165,8 @@ worker_main(int control, int argc, char **argv)
 	    .session_pid = -1};
 	start_network(&login);
 	server.key_file = receive_descriptor(control, WORKER_KEYS);
+	if (server.config->metrics_listen != NULL)
+		metrics_report_to(receive_descriptor(control, WORKER_METRICS));
 	warm_up(&server);
 	login.input = login.output = receive_descriptor(control, WORKER_CONNECTION);
 	title_set("[accepted]");
