@@ -126,7 +126,6 @@ const struct keyword sshd_keywords[] = {
 {"MaxStartups",				&value_max_startups,	0,				0, NULL, 0,				"10:30:100",		NULL},
 {"PerSourceMaxStartups",		&value_per_source,	AT(per_source_max_startups),	0, NULL, 0,				"none",			NULL},
 {"PerSourceNetBlockSize",		&value_block_size,	AT(per_source_net_block_size4),	AT(per_source_net_block_size6), NULL, 0, "32:128",		NULL},
-{"PerSourcePenalties",			&value_penalties,	AT(per_source_penalties),	0, NULL, 0,				"yes",			NULL},
 {"PermitTunnel",			&value_permit_tunnel,	AT(permit_tunnel),		0, NULL, MATCH,				"no",			NULL},
 {"IPQoS",				&value_ipqos,		AT(ipqos_interactive),		AT(ipqos_bulk), NULL, MATCH,		"lowdelay throughput",	NULL},
 {"RekeyLimit",				&value_rekey,		AT(rekey_limit),		AT(rekey_interval), NULL, MATCH,	"default none",		NULL},
@@ -134,6 +133,7 @@ const struct keyword sshd_keywords[] = {
 {"PermitListen",			&value_server_listen,	AT(permit_listen),		0, NULL, MATCH,				NULL,			NULL},
 {"PermitUserEnvironment",		&value_boolean_or_text, AT(permit_user_environment),	AT(permit_user_environment_list), NULL, 0, "no",		NULL},
 {"PubkeyAuthOptions",			&value_pubkey_options,	AT(pubkey_auth_options),	0, NULL, MATCH,				"none",			NULL},
+{"PerSourcePenalties",			&value_penalties,	AT(per_source_penalties),	0, NULL, 0,				"yes",			NULL},
 
 /* Ours alone: printed where they are set. */
 {"LogFormat",				&value_log_format,	AT(log_format),			0, choices_log_format, 0,		"text",			NULL},

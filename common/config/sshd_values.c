@@ -668,8 +668,10 @@ channel_timeouts_print(const void *any, const struct keyword *keyword, struct na
 {
 	const struct nacre_sshd_config *config = any;
 
-	if (config->channel_timeout_count == 0)
+	if (config->channel_timeout_count == 0) {
+		print_text(keyword, "none", text);
 		return;
+	}
 	print_name(keyword, text);
 	for (size_t i = 0; i < config->channel_timeout_count; i++)
 		nacre_put_format(
