@@ -70,6 +70,8 @@ StrictModes no
 PermitRootLogin yes
 PasswordAuthentication no
 UsePAM no
+# Where nothing is installed, the other side's scp and ssh are these, too.
+SetEnv "PATH=$bin:$PATH"
 Subsystem sftp internal-sftp
 EOF
 	printf '%s$ sshd -D -e -f %s.conf &%s\n' "$bold" "$name" "$plain"
@@ -151,7 +153,7 @@ step "diff -r site back && echo 'the same, byte for byte'"
 step "scp -q -O -F config first:$directory/remote/site/css/style.css old-protocol.css && cmp site/css/style.css old-protocol.css && echo 'the old protocol (-O) works, too'"
 
 say "6. Hop to the second server through the forwarded agent: the key never leaves this machine."
-step "ssh -A -F config first '$bin/ssh-add -l && $bin/ssh -F $directory/config second \"echo Hello from the second server, by way of the first\"'"
+step "ssh -A -F config first 'ssh-add -l && ssh -F $directory/config second \"echo Hello from the second server, by way of the first\"'"
 step "ssh -J first -F config second 'echo and by a jump: \$SSH_CONNECTION'"
 
 say "7. What a stranger gets."

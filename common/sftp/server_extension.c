@@ -124,6 +124,7 @@ server_expand_path(struct nacre_sftp_server *server, uint32_t id, struct nacre_r
 	return server_send_name(server, id, canonical);
 }
 
+/* An empty name stands for the user whose session it is. */
 int
 server_home_directory(struct nacre_sftp_server *server, uint32_t id, struct nacre_reader *request)
 {
@@ -133,7 +134,8 @@ server_home_directory(struct nacre_sftp_server *server, uint32_t id, struct nacr
 
 	if (!server_get_path(request, user, &status))
 		return status;
-	if (user[0] == '\0' || (account = getpwnam(user)) == NULL)
+	account = user[0] != '\0' ? getpwnam(user) : getpwuid(getuid());
+	if (account == NULL)
 		return NACRE_SFTP_FAILURE;
 	return server_send_name(server, id, account->pw_dir);
 }

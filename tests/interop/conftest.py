@@ -7,6 +7,7 @@ who runs them. Tests may run side by side (pytest-xdist).
 """
 import contextlib
 import fcntl
+import functools
 import os
 import pwd
 import re
@@ -24,6 +25,8 @@ BUILD = os.path.abspath(os.environ.get('NACRE_BUILD', os.path.join(ROOT, 'build'
 IS_ROOT = os.geteuid() == 0
 # Sanitizers and loaded machines are slow.
 PATIENCE = 60
+# A shell in the background may have us ignore what programs under test are to be interrupted with.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 HOST_KEY_TYPES = {'ed25519': ['-t', 'ed25519'], 'rsa': ['-t', 'rsa', '-b', '2048'],
                   'ecdsa-256': ['-t', 'ecdsa', '-b', '256'], 'ecdsa-384': ['-t', 'ecdsa', '-b', '384'],
@@ -51,6 +54,17 @@ def run(command, check=False, **options):
     if check:
         assert result.returncode == 0, f'{command}\n{result.stderr.decode(errors="replace")}'
     return result
+
+
+def start_in_terminal(command, **options):
+    """Starts a command in a terminal of its own; its process, and our side of the terminal. (The
+    test runner has threads, with which Python's own way to do this is not safe.)"""
+    ours, theirs = os.openpty()
+    try:
+        return subprocess.Popen(['setsid', '-c', *command], stdin=theirs, stdout=theirs,
+                                stderr=theirs, **options), ours
+    finally:
+        os.close(theirs)
 
 
 def need(*programs):
@@ -344,6 +358,12 @@ Subsystem sftp internal-sftp
 '''
 
 
+@functools.cache
+def knows_penalties(program):
+    """OpenSSH's sshd does from 9.8 on."""
+    return run([program, '-G', '-f', 'none', '-o', 'PerSourcePenalties=no']).returncode == 0
+
+
 class ServerMaker:
     """Starts servers and stops them all in the end."""
 
@@ -372,7 +392,7 @@ class ServerMaker:
                 port=port, host_keys='\n'.join(f'HostKey {key}' for key in keys),
                 authorized_keys=self.authorized_keys, more=more))
         # Tests that misbehave share an address with those that do not.
-        if program == nacre('sshd') and 'PerSourcePenalties' not in more:
+        if 'PerSourcePenalties' not in more and knows_penalties(program):
             options = [*options, '-o', 'PerSourcePenalties=no']
         return self.add([program, '-D', '-e', '-f', config, *options], port, folder, keys)
 

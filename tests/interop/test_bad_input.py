@@ -2,7 +2,6 @@
 hang, no leak, no unbounded memory, and the next user is served."""
 import contextlib
 import os
-import pty
 import re
 import shutil
 import signal
@@ -15,7 +14,7 @@ import time
 import pytest
 
 from conftest import (IS_ROOT, MEMORY_FACTOR, PATIENCE, make_key, nacre, openssh, public_line, run,
-                      until)
+                      start_in_terminal, until)
 from hostile_peer import (CHANNEL_CLOSE, CHANNEL_DATA, CHANNEL_EOF, CHANNEL_EXTENDED_DATA, CHANNEL_OPEN,
                           CHANNEL_OPEN_CONFIRMATION, CHANNEL_REQUEST, CHANNEL_SUCCESS,
                           CHANNEL_WINDOW_ADJUST, DEBUG, DISCONNECT, ECDH_INIT, ECDH_REPLY,
@@ -801,14 +800,12 @@ def test_closed_standard_streams(nacre_ssh, sshd):
 def test_terminal_that_closes(nacre_ssh, sshd, workspace):
     """The window is closed: ssh ends, and so does what ran on the other side."""
     marker = os.path.join(workspace, 'ended')
-    pid, master = pty.fork()
-    if pid == 0:
-        command = nacre_ssh.command(sshd, '-tt')
-        os.execv(command[0], [*command, f"trap 'echo x > {marker}; exit' HUP; echo ready; "
-                              'while :; do sleep 0.1; done'])
+    process, master = start_in_terminal(
+        [*nacre_ssh.command(sshd, '-tt'),
+         f"trap 'echo x > {marker}; exit' HUP; echo ready; while :; do sleep 0.1; done"])
     seen = b''
     while b'ready' not in seen:
         seen += os.read(master, 4096)
     os.close(master)
-    until(lambda: os.waitpid(pid, os.WNOHANG)[0] == pid, 'the end of ssh', patience=10)
+    until(lambda: process.poll() is not None, 'the end of ssh', patience=10)
     until(lambda: os.path.exists(marker), 'the hangup on the other side', patience=10)

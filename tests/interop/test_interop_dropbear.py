@@ -63,6 +63,8 @@ def test_dbclient_cipher(dbclient, cipher):
 
 @pytest.mark.parametrize('mac', ['hmac-sha1', 'hmac-sha2-256'])
 def test_dbclient_mac(dbclient, mac):
+    if mac not in run(['dbclient', '-m', 'help']).stderr.decode():
+        pytest.skip(f'this dbclient has no {mac}')
     assert dbclient('cat', '-c', 'aes128-ctr', '-m', mac, input=PAYLOAD).stdout == PAYLOAD
 
 
@@ -109,4 +111,9 @@ def test_server_with_much_data(nacre_ssh, dropbear_server):
 
 
 def test_server_terminal(nacre_ssh, dropbear_server):
-    assert b'/dev/pts/' in nacre_ssh.run(dropbear_server, 'tty', '-tt').stdout
+    held, end = os.pipe()  # newer dropbears hang the terminal up when the input ends
+    try:
+        assert b'/dev/pts/' in nacre_ssh.run(dropbear_server, 'tty', '-tt', stdin=held).stdout
+    finally:
+        os.close(held)
+        os.close(end)

@@ -1,6 +1,5 @@
 """ssh-keygen beside OpenSSH's: the same output, and each reads what the other one wrote."""
 import os
-import pty
 import re
 import select
 import shutil
@@ -9,7 +8,7 @@ import time
 
 import pytest
 
-from conftest import SANITIZERS
+from conftest import SANITIZERS, start_in_terminal
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.abspath(os.environ.get('NACRE_BUILD', os.path.join(ROOT, 'build')))
@@ -39,10 +38,8 @@ def make(program, cwd, name, kind, bits=None, *words):
 
 def talk(program, words, answers, cwd):
     """Runs a program on a terminal of its own; answers each prompt in turn. Output and status."""
-    process, terminal = pty.fork()
-    if process == 0:
-        os.chdir(cwd)
-        os.execve(program, [program, *words], {'HOME': str(cwd), 'PATH': os.environ['PATH'], **SANITIZERS})
+    process, terminal = start_in_terminal(
+        [program, *words], cwd=cwd, env={'HOME': str(cwd), 'PATH': os.environ['PATH'], **SANITIZERS})
     output, shown, deadline = b'', 0, time.time() + 30
     answers = list(answers)
     while time.time() < deadline:
@@ -59,7 +56,7 @@ def talk(program, words, answers, cwd):
             shown = len(output)
             os.write(terminal, answers.pop(0).encode() + b'\n')
     os.close(terminal)
-    return output.decode().replace('\r', ''), os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    return output.decode().replace('\r', ''), process.wait()
 
 
 @pytest.mark.parametrize('kind,bits', TYPES)

@@ -1,6 +1,7 @@
 """Our sftp-server beside OpenSSH's: the same requests get the same answers; and OpenSSH's sftp
 works with it."""
 import os
+import pwd
 import shutil
 import struct
 import subprocess
@@ -126,7 +127,7 @@ def conversation(server):
         ask('hardlink', EXTENDED, string('hardlink@openssh.com') + string('f') + string('h'))
     ask('posix-rename', EXTENDED, string('posix-rename@openssh.com') + string('h') + string('l'))
     ask('limits', EXTENDED, string('limits@openssh.com'))
-    for user in ('root', '', 'no-such-user'):
+    for user in ('root', 'no-such-user'):
         ask(f'home {user}', EXTENDED, string('home-directory') + string(user))
     ask('names', EXTENDED, string('users-groups-by-id@openssh.com') +
         string(u32(0) + u32(54321)) + string(u32(0)))
@@ -183,6 +184,15 @@ def test_answers_as_openssh_does(tmp_path):
         if name == 'limits':  # the number of handles is each server's own
             ours, theirs = ours[:-8], theirs[:-8]
         assert ours == theirs, name
+
+
+def test_home_of_nobody_in_particular(tmp_path):
+    """An empty name is the user's own; newer servers of OpenSSH have it so, too."""
+    server = Server(nacre('sftp-server'), str(tmp_path))
+    reply = server.request(EXTENDED, string('home-directory') + string(''))
+    assert reply[:5] == bytes([104]) + u32(1)
+    assert string(pwd.getpwuid(os.geteuid()).pw_dir) in reply
+    assert server.end() == 0
 
 
 def forbidden(server):

@@ -4,7 +4,6 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import pty
 import re
 import select
 import shutil
@@ -18,7 +17,10 @@ import time
 import pytest
 
 from conftest import (IS_ROOT, PASSWORD, PATIENCE, Client, every_algorithm, make_key, nacre, need,
-                      openssh, openssh_server, public_line, run)
+                      openssh, openssh_server, public_line, run, start_in_terminal)
+
+# Of OpenSSH's process for a user, for pgrep; the first is until 9.7.
+TITLE = 'sshd(-session)?: '
 
 
 @pytest.fixture(params=['openssh', 'nacre'])
@@ -33,18 +35,14 @@ class Terminal:
     """A program in a terminal of its own, with a person who waits for text and types."""
 
     def __init__(self, command, environment=None, rows=24, columns=80):
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            os.environ.update(environment or {})
-            os.execvp(command[0], command)
+        self.process, self.fd = start_in_terminal(command, env={**os.environ, **(environment or {})})
         self.resize(rows, columns, False)
         self.seen = b''
-        self.status = None
 
     def resize(self, rows, columns, tell=True):
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack('HHHH', rows, columns, 0, 0))
         if tell:
-            os.kill(self.pid, signal.SIGWINCH)
+            self.process.send_signal(signal.SIGWINCH)
 
     def read(self, seconds):
         if not select.select([self.fd], [], [], seconds)[0]:
@@ -77,21 +75,16 @@ class Terminal:
         """Reads to the end; the exit status as a shell tells it."""
         end = time.monotonic() + patience
         while time.monotonic() < end:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
+            if self.process.poll() is not None:
                 while self.read(0.05):
                     pass
-                self.status = os.waitstatus_to_exitcode(status)
-                return self.status
+                return self.process.returncode
             self.read(0.02)
         raise AssertionError(f'still running; seen {self.seen!r}')
 
     def close(self):
-        if self.status is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(self.pid, 0)
+        self.process.kill()
+        self.process.wait()
         os.close(self.fd)
 
 
@@ -828,7 +821,7 @@ def test_suspend_and_resume(nacre_ssh, server, terminal):
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_killed_client_leaves_the_terminal_sane(nacre_ssh, server, terminal, number):
     person = shell(terminal, nacre_ssh, server)
-    os.kill(person.pid, number)
+    person.process.send_signal(number)
     assert person.wait() == 255
     assert person.canonical()
 
@@ -840,7 +833,7 @@ def test_lost_server_leaves_the_terminal_sane(nacre_ssh, servers, terminal):
         with contextlib.suppress(ProcessLookupError):
             os.kill(int(pid), signal.SIGKILL)
     person.type('echo $PPID\n')
-    kill = run(['pgrep', '-f', f'sshd: {server.user}']).stdout.split()
+    kill = run(['pgrep', '-f', TITLE + server.user]).stdout.split()
     for pid in kill:
         with contextlib.suppress(ProcessLookupError):
             os.kill(int(pid), signal.SIGKILL)
@@ -858,7 +851,7 @@ def test_server_that_is_silent_is_given_up(nacre_ssh, servers):
         if b'Sending command' in line:
             break
     time.sleep(0.5)
-    ids = [int(pid) for pid in run(['pgrep', '-f', f'sshd: {server.user}']).stdout.split()]
+    ids = [int(pid) for pid in run(['pgrep', '-f', TITLE + server.user]).stdout.split()]
     for pid in ids:
         os.kill(pid, signal.SIGSTOP)
     try:

@@ -104,6 +104,8 @@ config_write(void)
 	    "HostKey %s/host\nAuthorizedKeysFile %s/user.pub\nStrictModes no\nUsePAM no\n"
 	    "PermitRootLogin yes\nPasswordAuthentication no\nPidFile none\nLogLevel DEBUG1\n"
 	    "KexAlgorithms +diffie-hellman-group14-sha1,diffie-hellman-group1-sha1,"
+	    "diffie-hellman-group14-sha256,diffie-hellman-group16-sha512,"
+	    "diffie-hellman-group18-sha512,diffie-hellman-group-exchange-sha256,"
 	    "diffie-hellman-group-exchange-sha1\nCiphers "
 	    "+aes128-cbc,aes192-cbc,aes256-cbc,3des-cbc\n"
 	    "MACs +hmac-sha1,umac-64@openssh.com\nCompression delayed\n",
