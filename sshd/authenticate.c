@@ -18,9 +18,11 @@
 
 #define SERVICE      AUTHENTICATION_SERVICE
 #define BANNER_BYTES ((size_t)64 * 1024)
-/* An attempt that fails takes this long, or twice, four times and so on as long. */
-#define FAILURE_STEP_US      1000
-#define FAILURE_STEP_MOST_US ((uint64_t)1 << 20)
+/* An attempt that fails takes this long, or twice, four times and so on as long. A password is
+ * hashed, but by some modules of PAM only for users that exist. */
+#define KEY_FAILURE_US      1000
+#define PASSWORD_FAILURE_US 64000
+#define FAILURE_MOST_US     1000000
 
 static bool
 publickey_enabled(const struct login *login)
@@ -386,11 +388,14 @@ now_us(void)
 static void
 even_out(uint64_t begin_us, const struct answer *answer, uint8_t method)
 {
-	uint64_t spent = now_us() - begin_us, step = FAILURE_STEP_US;
+	uint64_t spent = now_us() - begin_us;
+	bool hashed =
+	    method == NACRE_METHOD_PASSWORD || method == NACRE_METHOD_KEYBOARD_INTERACTIVE;
+	uint64_t step = hashed ? PASSWORD_FAILURE_US : KEY_FAILURE_US;
 
 	if (answer->kind != ANSWER_FAILURE || answer->partial || method == NACRE_METHOD_NONE)
 		return;
-	while (step < spent && step < FAILURE_STEP_MOST_US)
+	while (step < spent && step < FAILURE_MOST_US)
 		step *= 2;
 	if (step > spent)
 		usleep((unsigned)(step - spent));

@@ -6,10 +6,11 @@ import os
 import shutil
 import struct
 import subprocess
+import tempfile
 
 import pytest
 
-from conftest import IS_ROOT, PORTS, Server, make_key, public_line, run
+from conftest import IS_ROOT, PORTS, Server, nacre, public_line, run
 
 ENTER = '''for place in etc var/log run; do mount --bind "$0/$place" "/$place" || exit 77; done
 exec "$@"'''
@@ -125,9 +126,10 @@ class Machine:
         self.append('etc/shadow', f'{name}:{password}:{fields}\n')
 
     def sshd(self, program, config='', user='alice', options=()):
-        folder, port = self.path(f'server{len(self.servers)}'), PORTS.take()
-        os.mkdir(folder)
+        folder, port = tempfile.mkdtemp(prefix='server', dir=self.folder), PORTS.take()
         path = os.path.join(folder, 'sshd_config')
+        if program == nacre('sshd'):  # logins that fail on purpose would bar the next
+            config = 'PerSourcePenalties no\n' + config
         with open(path, 'w') as file:
             file.write(CONFIG.format(port=port, host_key=self.host_key, config=config))
         server = Server(enter_command(self.folder, [program, '-D', '-e', '-f', path, *options]), port,
@@ -139,6 +141,7 @@ class Machine:
     def stop(self):
         for server in self.servers:
             server.stop()
+        self.servers.clear()
 
     def records(self, name):
         """Entries of utmp or wtmp: dictionaries."""
