@@ -52,6 +52,12 @@ try_interactive(struct login *login, struct nacre_reader *fields, struct answer 
 	return pam_ask(login, answer);
 }
 
+static bool
+hostbased_enabled(const struct login *login)
+{
+	return login->config->hostbased_authentication;
+}
+
 static const struct method {
 	enum nacre_auth_method method;
 	const char *name;
@@ -63,6 +69,7 @@ static const struct method {
     {NACRE_METHOD_PASSWORD, "password", password_enabled, authenticate_password},
     {NACRE_METHOD_KEYBOARD_INTERACTIVE, "keyboard-interactive", interactive_enabled,
 	try_interactive},
+    {NACRE_METHOD_HOSTBASED, "hostbased", hostbased_enabled, authenticate_hostbased},
     {NACRE_METHOD_NONE, "none", NULL, authenticate_none},
 };
 

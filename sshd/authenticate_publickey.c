@@ -168,15 +168,16 @@ try_key(struct login *login, const struct nacre_key *key, const struct offered_k
 enum answer_kind
 authenticate_publickey(struct login *login, struct nacre_reader *fields, struct answer *answer)
 {
-	struct offered_key offered = {.is_signed = nacre_get_boolean(fields),
-	    .host_bound = nacre_get_boolean(fields),
-	    .algorithm = nacre_get_string(fields),
-	    .blob = nacre_get_string(fields),
-	    .signature = nacre_get_string(fields)};
+	struct offered_key offered;
 	struct nacre_key *key = NULL;
 	enum answer_kind kind = ANSWER_FAILURE;
 
 	(void)answer;
+	offered.is_signed = nacre_get_boolean(fields);
+	offered.host_bound = nacre_get_boolean(fields);
+	offered.algorithm = nacre_get_string(fields);
+	offered.blob = nacre_get_string(fields);
+	offered.signature = nacre_get_string(fields);
 	record_key(login, NULL);
 	if (!fields->failed && nacre_key_from_blob(offered.blob, &key) == 0)
 		kind = try_key(login, key, &offered);

@@ -22,6 +22,10 @@ int user_file_path(const struct login *login, const char *pattern, struct nacre_
 int user_file_read(
     const struct login *login, const char *path, const char *what, struct nacre_buffer *text);
 
+/* rhosts.c: whether hosts.equiv and its kin let this user of this host log in as the account. */
+bool rhosts_allow(
+    const struct login *login, const char *host, const char *address, const char *client_user);
+
 /* authorize_options.c: whether the options let the peer in now; if not, the log says so, with
  * "where" in front. */
 bool options_let_in(

@@ -21,7 +21,8 @@ algorithm_fits(struct nacre_span algorithm, const struct nacre_key *key)
 
 /* CASignatureAlgorithms. */
 static bool
-authority_signature_accepted(const struct login *login, const struct nacre_key *key)
+authority_signature_accepted(
+    const struct login *login, const struct nacre_key *key, const char *method)
 {
 	const struct nacre_certificate *certificate = nacre_key_certificate(key);
 	const char *accepted = login->config->ca_signature_algorithms;
@@ -32,9 +33,8 @@ authority_signature_accepted(const struct login *login, const struct nacre_key *
 		certificate->signature_algorithm))
 		return true;
 	nacre_log(NACRE_LOG_INFO,
-	    "userauth_pubkey: certificate signature algorithm %.*s: signature algorithm not "
-	    "supported",
-	    (int)certificate->signature_algorithm.length,
+	    "userauth_%s: certificate signature algorithm %.*s: signature algorithm not supported",
+	    method, (int)certificate->signature_algorithm.length,
 	    (const char *)certificate->signature_algorithm.data);
 	return false;
 }
@@ -50,23 +50,35 @@ size_is_accepted(const struct login *login, const struct nacre_key *key)
 	return false;
 }
 
+static bool
+is_acceptable(const struct login *login, struct nacre_span algorithm, const struct nacre_key *key,
+    const char *accepted, const char *method, const char *keyword)
+{
+	if (accepted == NULL)
+		accepted = nacre_signature_algorithms_default();
+	if (!nacre_list_contains(nacre_span_of(accepted), algorithm)) {
+		nacre_log(NACRE_LOG_VERBOSE, "userauth_%s: signature algorithm %.*s not in %s",
+		    method, (int)algorithm.length, (const char *)algorithm.data, keyword);
+		return false;
+	}
+	return algorithm_fits(algorithm, key) && size_is_accepted(login, key) &&
+	       authority_signature_accepted(login, key, method);
+}
+
 bool
 key_is_acceptable(
     const struct login *login, struct nacre_span algorithm, const struct nacre_key *key)
 {
-	const struct nacre_sshd_config *config = login->config;
-	const char *accepted = config->pubkey_accepted_algorithms != NULL
-				   ? config->pubkey_accepted_algorithms
-				   : nacre_signature_algorithms_default();
+	return is_acceptable(login, algorithm, key, login->config->pubkey_accepted_algorithms,
+	    "pubkey", "PubkeyAcceptedAlgorithms");
+}
 
-	if (!nacre_list_contains(nacre_span_of(accepted), algorithm)) {
-		nacre_log(NACRE_LOG_VERBOSE,
-		    "userauth_pubkey: signature algorithm %.*s not in PubkeyAcceptedAlgorithms",
-		    (int)algorithm.length, (const char *)algorithm.data);
-		return false;
-	}
-	return algorithm_fits(algorithm, key) && size_is_accepted(login, key) &&
-	       authority_signature_accepted(login, key);
+bool
+host_key_is_acceptable(
+    const struct login *login, struct nacre_span algorithm, const struct nacre_key *key)
+{
+	return is_acceptable(login, algorithm, key, login->config->hostbased_accepted_algorithms,
+	    "hostbased", "HostbasedAcceptedAlgorithms");
 }
 
 static bool

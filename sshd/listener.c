@@ -341,7 +341,6 @@ say_what_is_not_in_force(const struct nacre_sshd_config *config)
 		const char *keyword;
 		bool set;
 	} rows[] = {
-	    {"HostbasedAuthentication", config->hostbased_authentication},
 	    {"X11Forwarding", config->x11_forwarding},
 	    {"PermitTunnel", config->permit_tunnel != NACRE_TUNNEL_NO},
 	    {"ChannelTimeout", config->channel_timeout_count > 0},

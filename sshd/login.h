@@ -105,6 +105,10 @@ int terminal_logout(struct login *login, struct nacre_reader *request);
 /* The session is over, and with it all logins on its terminals. */
 void terminal_logout_all(struct login *login);
 
+/* authenticate_hostbased.c: the same. */
+enum answer_kind authenticate_hostbased(
+    struct login *login, struct nacre_reader *fields, struct answer *answer);
+
 /* policy.c: whether the account may log in at all; says why not on the log. */
 bool policy_allows(struct login *login);
 /* PermitRootLogin for a login by this method. */
@@ -123,6 +127,9 @@ bool key_is_authorized(
     struct login *login, const struct nacre_key *key, struct nacre_key_options *options);
 /* Whether the configuration accepts the algorithm and the key at all. */
 bool key_is_acceptable(
+    const struct login *login, struct nacre_span algorithm, const struct nacre_key *key);
+/* The same for the key of a client's host. */
+bool host_key_is_acceptable(
     const struct login *login, struct nacre_span algorithm, const struct nacre_key *key);
 
 /* monitor.c: answers until the connection is over. */

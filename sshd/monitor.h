@@ -27,7 +27,8 @@ enum monitor_message {
 	/* string user, string service, byte enum nacre_auth_method, string method name, then
 	 * PASSWORD: boolean change, string password, string new password
 	 * PUBLICKEY: boolean signed, boolean host-bound, string algorithm, string blob, string
-	 * signature. -> ANSWER */
+	 * signature; HOSTBASED: string algorithm, string blob, string client's host, string
+	 * client's user, string signature. -> ANSWER */
 	MONITOR_AUTHENTICATE,
 	/* u32 count, strings: to the prompts of an ANSWER -> ANSWER */
 	MONITOR_RESPOND,

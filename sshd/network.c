@@ -179,6 +179,12 @@ authenticate_request(struct network *network, const struct nacre_event *event)
 		nacre_put_string_span(frame, event->u.auth_request.algorithm);
 		nacre_put_string_span(frame, event->u.auth_request.blob);
 		nacre_put_string_span(frame, event->u.auth_request.signature);
+	} else if (event->u.auth_request.method == NACRE_METHOD_HOSTBASED) {
+		nacre_put_string_span(frame, event->u.auth_request.algorithm);
+		nacre_put_string_span(frame, event->u.auth_request.blob);
+		nacre_put_string_span(frame, event->u.auth_request.client_host);
+		nacre_put_string_span(frame, event->u.auth_request.client_user);
+		nacre_put_string_span(frame, event->u.auth_request.signature);
 	}
 	ask_monitor(network);
 }

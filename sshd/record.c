@@ -174,7 +174,8 @@ record_attempt(
 {
 	const struct authentication *authentication = &login->authentication;
 	const struct key_record *record = &authentication->key_record;
-	bool by_key = strcmp(method, "publickey") == 0 && record->type != NULL;
+	bool by_key = (strcmp(method, "publickey") == 0 || strcmp(method, "hostbased") == 0) &&
+		      record->type != NULL;
 	bool certified = by_key && record->certificate;
 	const char *key = by_key ? text_of(&authentication->key_text) : NULL;
 	bool postponed = strcmp(outcomes[answer->kind].text, "Postponed") == 0;

@@ -55,9 +55,9 @@ void nacre_known_hosts_free(struct nacre_known_hosts *known);
 
 /*
  * Adds the lines of "file" that name "name" (see nacre_known_hosts_name()) or, when "address" is
- * not NULL, the address (in the same form). A file that does not exist holds nothing. Lines that
- * cannot be read are passed over; those that name the host leave a note. 0 or NACRE_ERROR_SYSTEM,
- * NACRE_ERROR_MEMORY.
+ * not NULL, the address (in the same form). Lines that
+ * cannot be read are passed over; those that name the host leave a note. 0 or NACRE_ERROR_SYSTEM
+ * (with errno: ENOENT for a file that is not there), NACRE_ERROR_MEMORY.
  */
 int nacre_known_hosts_load(
     struct nacre_known_hosts *known, const char *file, const char *name, const char *address);
