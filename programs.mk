@@ -1,7 +1,7 @@
 # The sources of each program in build/bin, and the libraries that only it needs (libs_NAME).
 sources_sftp-server := sshd/sftp_server.c
 sources_sshd := $(filter-out sshd/sftp_server.c,$(wildcard sshd/*.c))
-sources_ssh := ssh/ssh.c ssh/options.c ssh/query.c ssh/session.c ssh/escape.c ssh/stream.c ssh/relay.c
+sources_ssh := ssh/ssh.c ssh/options.c ssh/query.c ssh/session.c ssh/escape.c ssh/stream.c
 sources_ssh-agent := ssh/agent.c ssh/agent_serve.c ssh/agent_socket.c
 sources_ssh-keyscan := $(wildcard ssh/keyscan*.c)
 sources_ssh-add := ssh/add.c ssh/add_files.c

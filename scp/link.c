@@ -7,6 +7,7 @@
 #include <nacre/client.h>
 #include <nacre/log.h>
 #include <nacre/poller.h>
+#include <nacre/relay.h>
 #include <nacre/session.h>
 #include <nacre/ssh_config.h>
 
@@ -38,6 +39,7 @@ struct link {
 	uint32_t channel;
 	char *command; /* NULL: the subsystem sftp */
 	bool forward_agent, opened, unsent;
+	struct nacre_relays relays;
 	/* Both. */
 	bool ended, broken;
 	int status;
@@ -280,6 +282,8 @@ channel_request(struct link *link, const struct nacre_event *event)
 static void
 session_event(struct link *link, const struct nacre_event *event)
 {
+	if (nacre_relays_event(&link->relays, link->client, event))
+		return;
 	switch (event->kind) {
 	case NACRE_EVENT_CHANNEL_OPENED:
 		channel_opened(link);
@@ -507,6 +511,10 @@ receive(struct link *link)
 		link->broken = true;
 }
 
+/* Those of the link itself come first. */
+#define ENTRIES_OWN  2
+#define ENTRIES_MOST (ENTRIES_OWN + NACRE_RELAYS_MAX)
+
 static size_t
 poll_entries(const struct link *link, bool wants_input, struct pollfd *entries)
 {
@@ -518,7 +526,25 @@ poll_entries(const struct link *link, bool wants_input, struct pollfd *entries)
 
 	entries[0] = (struct pollfd){.fd = wants_input && more ? in : -1, .events = POLLIN};
 	entries[1] = (struct pollfd){.fd = link->unsent ? out : -1, .events = POLLOUT};
-	return 2;
+	if (link->session == NULL)
+		return ENTRIES_OWN;
+	return ENTRIES_OWN + nacre_relays_poll(&link->relays, link->session, entries + ENTRIES_OWN);
+}
+
+static void
+act_on_entries(struct link *link, const struct pollfd *entries, size_t count)
+{
+	if (entries[0].revents != 0)
+		receive(link);
+	if (link->session != NULL && count > ENTRIES_OWN) {
+		nacre_relays_ready(
+		    &link->relays, link->session, entries + ENTRIES_OWN, count - ENTRIES_OWN);
+		link_flush(link);
+	}
+	if (entries[1].revents != 0)
+		link_flush(link);
+	if (link->session != NULL && nacre_client_tick(link->client, nacre_clock_ms()) != 0)
+		link->broken = link->ended = true;
 }
 
 static int64_t
@@ -541,26 +567,20 @@ timeout_with(const struct link *link, int64_t timeout)
 void
 link_wait(struct link *const *links, const bool *wants_input, size_t count, int64_t timeout)
 {
-	struct pollfd entries[2 * LINKS_MAX];
-	size_t used = 0;
+	struct pollfd entries[LINKS_MAX * ENTRIES_MOST];
+	size_t used = 0, counts[LINKS_MAX];
 
 	for (size_t i = 0; i < count; i++) {
 		timeout = timeout_with(links[i], timeout);
-		used += poll_entries(links[i], wants_input[i], entries + used);
+		counts[i] = poll_entries(links[i], wants_input[i], entries + used);
+		used += counts[i];
 	}
 	if (timeout > 60000)
 		timeout = 60000;
 	if (poll(entries, used, (int)timeout) < 0)
 		return;
-	for (size_t i = 0; i < count; i++) {
-		if (entries[2 * i].revents != 0)
-			receive(links[i]);
-		if (entries[2 * i + 1].revents != 0)
-			link_flush(links[i]);
-		if (links[i]->session != NULL &&
-		    nacre_client_tick(links[i]->client, nacre_clock_ms()) != 0)
-			links[i]->broken = links[i]->ended = true;
-	}
+	for (size_t i = 0, first = 0; i < count; first += counts[i++])
+		act_on_entries(links[i], entries + first, counts[i]);
 }
 
 static void
@@ -683,6 +703,7 @@ link_close(struct link *link)
 		if (link->opened && link->command != NULL)
 			await_status(link);
 		link_flush(link);
+		nacre_relays_close(&link->relays);
 		nacre_client_close(link->client);
 	}
 	nacre_ssh_config_free(link->config);

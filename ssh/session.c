@@ -8,6 +8,7 @@
 #include <nacre/log.h>
 #include <nacre/pattern.h>
 #include <nacre/poller.h>
+#include <nacre/relay.h>
 #include <nacre/terminal.h>
 #include <nacre/terminal_modes.h>
 
@@ -50,11 +51,11 @@ struct session_state {
 	struct escape escape;
 	uint8_t typed[TYPED_MAX + 1]; /* filtered, not sent yet */
 	size_t typed_start, typed_end;
-	struct relays relays;
+	struct nacre_relays relays;
 	enum expected_reply replies[REPLIES_MAX];
 	size_t reply_count;
 	bool raw;
-	struct pollfd waits[4 + RELAYS_MAX];
+	struct pollfd waits[4 + NACRE_RELAYS_MAX];
 	size_t wait_count;
 };
 
@@ -344,11 +345,7 @@ pump_output(struct session_state *state, enum nacre_stream stream)
 static void
 on_data(struct session_state *state, const struct nacre_event *event)
 {
-	struct relay *const relay = relay_find(&state->relays, event->channel);
-
-	if (relay != NULL)
-		relay_pump(relay, state->session);
-	else if (event->channel == state->channel)
+	if (event->channel == state->channel)
 		pump_output(state, event->u.stream);
 }
 
@@ -356,25 +353,17 @@ on_data(struct session_state *state, const struct nacre_event *event)
 static void
 on_eof(struct session_state *state, const struct nacre_event *event)
 {
-	struct relay *const relay = relay_find(&state->relays, event->channel);
-
-	if (relay != NULL)
-		relay_pump(relay, state->session);
-	else if (event->channel == state->channel)
+	if (event->channel == state->channel)
 		stream_close(&state->streams[NACRE_STREAM_DATA]);
 }
 
 static void
 on_closed(struct session_state *state, const struct nacre_event *event)
 {
-	struct relay *const relay = relay_find(&state->relays, event->channel);
-
-	if (relay != NULL) {
-		relay_close(relay);
-	} else if (event->channel == state->channel) {
-		state->channel_open = false;
-		finish(state, state->plan->stdio_host != NULL ? EXIT_SUCCESS : EXIT_OWN_ERROR);
-	}
+	if (event->channel != state->channel)
+		return;
+	state->channel_open = false;
+	finish(state, state->plan->stdio_host != NULL ? EXIT_SUCCESS : EXIT_OWN_ERROR);
 }
 
 static void
@@ -440,14 +429,6 @@ on_reply(struct session_state *state, const struct nacre_event *event)
 static void
 on_open(struct session_state *state, const struct nacre_event *event)
 {
-	const char *const agent = nacre_client_forward_agent_path(state->client);
-
-	if (agent != NULL &&
-	    (nacre_span_equals(event->u.channel_open.type, "auth-agent@openssh.com") ||
-		nacre_span_equals(event->u.channel_open.type, "auth-agent"))) {
-		relay_open(&state->relays, state->session, event->channel, agent);
-		return;
-	}
 	nacre_log(NACRE_LOG_ERROR,
 	    "WARNING: Server requests a channel (%.*s) that was not asked for; refused.",
 	    TEXT(event->u.channel_open.type));
@@ -483,6 +464,7 @@ take_events(struct session_state *state)
 	while (
 	    !state->finished && nacre_session_next_event(state->session, nacre_clock_ms(), &event))
 		if (!nacre_client_event(state->client, &event) &&
+		    !nacre_relays_event(&state->relays, state->client, &event) &&
 		    (size_t)event.kind < sizeof handlers / sizeof *handlers &&
 		    handlers[event.kind] != NULL)
 			handlers[event.kind](state, &event);
@@ -699,10 +681,8 @@ collect_waits(struct session_state *state, bool network_full)
 	for (int stream = 0; stream < 2; stream++)
 		if (output_waits(state, (enum nacre_stream)stream))
 			wait_for(state, state->streams[stream].fd, POLLOUT);
-	for (size_t i = 0; i < state->relays.used; i++)
-		if (state->relays.list[i].fd >= 0)
-			wait_for(state, state->relays.list[i].fd,
-			    relay_wants(&state->relays.list[i], state->session));
+	state->wait_count +=
+	    nacre_relays_poll(&state->relays, state->session, state->waits + state->wait_count);
 }
 
 static int64_t
@@ -754,10 +734,9 @@ act_on_readiness(struct session_state *state)
 			continue;
 		if (wait->fd == network && (wait->revents & ~POLLOUT) != 0)
 			pump_network(state);
-		for (size_t j = 0; j < state->relays.used; j++)
-			if (state->relays.list[j].fd == wait->fd)
-				relay_pump(&state->relays.list[j], state->session);
 	}
+	if (!state->finished)
+		nacre_relays_ready(&state->relays, state->session, state->waits, state->wait_count);
 	for (int stream = 0; stream < 2 && !state->finished; stream++)
 		pump_output(state, (enum nacre_stream)stream);
 }

@@ -80,24 +80,4 @@ void stream_close(struct stream *stream);
 ssize_t stream_read(struct stream *stream, void *data, size_t length);
 ssize_t stream_write(struct stream *stream, const void *data, size_t length);
 
-/* relay.c: agent channels that the server opens, each joined to a connection to our agent. */
-#define RELAYS_MAX 64
-struct relay {
-	uint32_t channel;
-	int fd; /* -1: free */
-	bool input_over, output_over;
-};
-struct relays {
-	struct relay list[RELAYS_MAX];
-	size_t used; /* entries below it may be in use */
-};
-void relay_open(
-    struct relays *relays, struct nacre_session *session, uint32_t channel, const char *agent_path);
-struct relay *relay_find(struct relays *relays, uint32_t channel);
-/* Moves what can be moved, in both directions. */
-void relay_pump(struct relay *relay, struct nacre_session *session);
-/* What poll() is to wait for. */
-short relay_wants(const struct relay *relay, struct nacre_session *session);
-void relay_close(struct relay *relay);
-
 #endif

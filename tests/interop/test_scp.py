@@ -8,7 +8,7 @@ import textwrap
 
 import pytest
 
-from conftest import nacre, need, openssh, run
+from conftest import nacre, need, openssh, run, until
 from trees import assert_same, make_tree
 
 SERVERS = ['nacre', 'openssh']
@@ -280,6 +280,78 @@ def test_program_for_the_connection(workspace, nacre_sshd, nacre_ssh):
     assert result.returncode == 0, result.stderr
     with open(os.path.join(workspace, 'g')) as file:
         assert file.read() == 'x'
+
+
+@pytest.fixture
+def two_hosts(servers, nacre_sshd, user_keys, tmp_path):
+    """A configuration in which "far" is reached by way of "near", and "source" allows the agent."""
+    far = servers.sshd(nacre('sshd'))
+    known = tmp_path / 'known'
+    known.write_bytes(b''.join(open(server.known_hosts, 'rb').read() for server in (nacre_sshd, far)))
+    config = tmp_path / 'config'
+    config.write_text(f"""Host near
+    Port {nacre_sshd.port}
+Host far
+    Port {far.port}
+    ProxyJump near
+Host *
+    Hostname 127.0.0.1
+    User {far.user}
+    IdentityFile {user_keys['ed25519']}
+    IdentitiesOnly yes
+    BatchMode yes
+    UserKnownHostsFile {known}
+    GlobalKnownHostsFile /dev/null
+""")
+    return far, ['-F', str(config)]
+
+
+@pytest.mark.parametrize('more', [[], ['-C'], ['-O'], ['-C', '-O'], ['-J', 'near'], ['-4', '-B']])
+def test_by_way_of_another_host(two_hosts, workspace, tmp_path, more):
+    _, options = two_hosts
+    content = os.urandom(300000)
+    (tmp_path / 'source').write_bytes(content)
+    result = run([nacre('scp'), *options, *more, str(tmp_path / 'source'), f'far:{workspace}/copy'])
+    assert (result.returncode, result.stderr) == (0, b'')
+    with open(f'{workspace}/copy', 'rb') as file:
+        assert file.read() == content
+    result = run([nacre('scp'), *options, *more, f'far:{workspace}/copy', str(tmp_path / 'back')])
+    assert (result.returncode, result.stderr) == (0, b'')
+    assert (tmp_path / 'back').read_bytes() == content
+
+
+@pytest.mark.parametrize('protocol', ['-s', '-O'])
+def test_directly_between_hosts(servers, nacre_ssh, account, user_keys, workspace, tmp_path, protocol):
+    """-R: the source host's scp connects to the target, with our agent."""
+    if not account.temporary:
+        pytest.skip('needs a home directory that a test may write to')
+    need('scp')
+    server = servers.sshd(nacre('sshd'))
+    os.makedirs(f'{account.home}/.ssh', 0o700, exist_ok=True)
+    config, content = f'{account.home}/.ssh/config', os.urandom(100000)
+    with open(config, 'w') as file:
+        file.write(f'Host 127.0.0.1\nUserKnownHostsFile {server.known_hosts}\nPort {server.port}\n')
+    for path in (f'{account.home}/.ssh', config):
+        account.own(path)
+    with open(f'{workspace}/source', 'wb') as file:
+        file.write(content)
+    agent = subprocess.Popen([nacre('ssh-agent'), '-D', '-a', str(tmp_path / 'agent')],
+                             stdout=subprocess.DEVNULL)
+    try:
+        environment = dict(os.environ, SSH_AUTH_SOCK=str(tmp_path / 'agent'))
+        until(lambda: os.path.exists(tmp_path / 'agent'), 'the agent')
+        run([nacre('ssh-add'), '-q', user_keys['ed25519']], check=True, env=environment)
+        host = f'{server.user}@127.0.0.1'
+        result = run([nacre('scp'), '-o', 'IdentityAgent=SSH_AUTH_SOCK', *nacre_ssh.options(server),
+                      '-P', str(server.port), '-A', '-R', protocol, f'{host}:{workspace}/source',
+                      f'{host}:{workspace}/copy'], env=environment)
+        assert result.returncode == 0, result.stderr
+        with open(f'{workspace}/copy', 'rb') as file:
+            assert file.read() == content
+    finally:
+        agent.terminate()
+        agent.wait()
+        os.unlink(config)
 
 
 def test_no_connection(free_port):
