@@ -23,18 +23,20 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#define DOOR_MOST       256 /* strangers */
-#define DOOR_MS         500 /* in which a client begins to speak, wherever it is */
-#define SPARED_MS       500 /* that a stranger has for itself before it may have to make room */
-#define PACE_MS         5   /* between workers for those at the door */
-#define MAKE_ROOM_MS    20  /* the same when somebody has to go for it */
-#define NOISE_MOST_MS   4000
-#define AFTERMATH_MS    10000
-#define SHORTEST_HELLO  10 /* bytes of the shortest identification, "SSH-2.0-x\n" */
-#define CLIENT_PREFIX   "SSH-"
-#define TEXT_FULL       "Exceeded MaxStartups\r\n"
-#define TEXT_REFUSED    "Not allowed at this time\r\n"
-#define PAST_MAXSTARTUP "past MaxStartups"
+#define DOOR_MOST           256 /* strangers */
+#define DOOR_MS             500 /* in which a client begins to speak, wherever it is */
+#define SPARED_MS           500 /* that a stranger has for itself before it may have to make room */
+#define PACE_MS             5   /* between workers for those at the door */
+#define MAKE_ROOM_MS        20  /* the same when somebody has to go for it */
+#define NOISE_MOST_MS       4000
+#define AFTERMATH_MS        10000
+#define SHORTEST_HELLO      10 /* bytes of the shortest identification, "SSH-2.0-x\n" */
+#define CLIENT_PREFIX       "SSH-"
+#define PROXY_PREFIX_TEXT   "PROX"
+#define PROXY_PREFIX_BINARY "\r\n\r\n"
+#define TEXT_FULL           "Exceeded MaxStartups\r\n"
+#define TEXT_REFUSED        "Not allowed at this time\r\n"
+#define PAST_MAXSTARTUP     "past MaxStartups"
 
 static size_t
 inside(const struct admission *admission)
@@ -201,8 +203,11 @@ penalise(struct listener *listener, const struct stranger *stranger, enum worker
 	struct source *source = stranger->source;
 	unsigned seconds = 0;
 
-	count_noise(admission, outcome);
-	if (excused(admission, outcome) || exempt(listener, stranger->peer.address))
+	if (!stranger->by_proxy)
+		count_noise(admission, outcome);
+	/* A proxy is not punished for its clients, nor for seeing whether we are there. */
+	if (stranger->by_proxy || excused(admission, outcome) ||
+	    exempt(listener, stranger->peer.address))
 		return;
 	enum penalty_change change =
 	    sources_penalise(admission->sources, source, outcome, nacre_clock_ms(), &seconds);
@@ -331,6 +336,8 @@ refusal(const struct listener *listener, const struct stranger *stranger, const 
 	const struct source *source = stranger->source;
 	enum source_state state = sources_judge(admission->sources, source, nacre_clock_ms());
 
+	if (stranger->by_proxy)
+		return NULL; /* judged when the client is known */
 	*text = TEXT_REFUSED;
 	if (state != SOURCE_GOOD && !exempt(listener, stranger->peer.address))
 		return state == SOURCE_PENALISED ? penalty_text(source->penalty_for)
@@ -360,6 +367,7 @@ admission_accepted(struct listener *listener, int fd, const struct sockaddr_stor
 	link_init(&stranger->arrival);
 	link_init(&stranger->share);
 	peer_of(fd, &stranger->peer);
+	stranger->by_proxy = proxy_is_trusted(listener->server->config, stranger->peer.address);
 	const char *why = refusal(listener, stranger, &text);
 	if (why != NULL) {
 		log_drop(listener, stranger, why);
@@ -381,12 +389,16 @@ admission_accepted(struct listener *listener, int fd, const struct sockaddr_stor
 
 /* The first bytes are looked at and left where they are. */
 static bool
-speaks_ssh(int fd)
+speaks(const struct stranger *stranger)
 {
 	char first[sizeof CLIENT_PREFIX - 1];
 
-	return recv(fd, first, sizeof first, MSG_PEEK | MSG_DONTWAIT) == sizeof first &&
-	       memcmp(first, CLIENT_PREFIX, sizeof first) == 0;
+	if (recv(stranger->fd, first, sizeof first, MSG_PEEK | MSG_DONTWAIT) != sizeof first)
+		return false;
+	if (stranger->by_proxy)
+		return memcmp(first, PROXY_PREFIX_TEXT, sizeof first) == 0 ||
+		       memcmp(first, PROXY_PREFIX_BINARY, sizeof first) == 0;
+	return memcmp(first, CLIENT_PREFIX, sizeof first) == 0;
 }
 
 static void
@@ -397,7 +409,7 @@ heard_at_door(struct listener *listener, struct stranger *stranger)
 	int count = 0;
 
 	if (ioctl(stranger->fd, FIONREAD, &count) == 0 && count >= SHORTEST_HELLO &&
-	    speaks_ssh(stranger->fd)) {
+	    speaks(stranger)) {
 		/* It is known to be ready: nothing more is asked of it until its turn comes. */
 		(void)nacre_poller_set(listener->poller, stranger->fd, 0, NULL);
 		if (!stranger->doomed)
@@ -419,6 +431,38 @@ heard_at_door(struct listener *listener, struct stranger *stranger)
 	forget(listener, stranger);
 }
 
+/* A proxy has named its client: from now on the stranger is that source's, and is judged as such. */
+static void
+named_by_proxy(
+    struct listener *listener, struct stranger *stranger, const struct worker_report *report)
+{
+	struct admission *admission = &listener->admission;
+	const struct sockaddr_storage address =
+	    address_make(report->family, report->address, report->port);
+	struct source *source = sources_find(admission->sources, &address);
+	enum stranger_class class = stranger->class;
+	struct source *before = stranger->source;
+	const char *text;
+
+	if (source == NULL)
+		return;
+	stranger->by_proxy = false;
+	stranger->peer.port = address_describe(
+	    &address, sizeof address, stranger->peer.address, sizeof stranger->peer.address);
+	crowd_remove(&admission->crowd, stranger);
+	stranger->source = source;
+	stranger->shares = source->shares;
+	const char *why = refusal(listener, stranger, &text);
+	crowd_add(&admission->crowd, stranger, class);
+	sources_drop(admission->sources, before);
+	if (why == NULL)
+		return;
+	log_drop(listener, stranger, why);
+	metrics_count_outcome(strcmp(why, PAST_MAXSTARTUP) == 0 ? DROP_SOURCE : DROP_PENALTY);
+	kill(stranger->worker, SIGKILL);
+	forget(listener, stranger);
+}
+
 static void
 heard_from_worker(struct listener *listener, struct stranger *stranger)
 {
@@ -428,6 +472,10 @@ heard_from_worker(struct listener *listener, struct stranger *stranger)
 
 	if (count < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
+	if (told && report.event == WORKER_PROXIED) {
+		named_by_proxy(listener, stranger, &report);
+		return;
+	}
 	if (told && report.event == WORKER_ASKED) {
 		crowd_remove(&listener->admission.crowd, stranger);
 		crowd_add(&listener->admission.crowd, stranger, STRANGER_ASKED);

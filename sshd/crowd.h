@@ -39,7 +39,13 @@ struct share {
 };
 
 /* What the listener's loop waits for; first member of what it is told then. */
-enum watched { WATCHED_SIGNALS, WATCHED_WAITING, WATCHED_SOCKET, WATCHED_STRANGER, WATCHED_METRICS };
+enum watched {
+	WATCHED_SIGNALS,
+	WATCHED_WAITING,
+	WATCHED_SOCKET,
+	WATCHED_STRANGER,
+	WATCHED_METRICS
+};
 
 struct source;
 struct stranger {
@@ -51,6 +57,7 @@ struct stranger {
 	enum stranger_class class;
 	bool doomed; /* MaxStartups would not have it: it must speak to get in */
 	bool gone;
+	bool by_proxy;  /* a trusted proxy, which has not named its client yet */
 	uint64_t since; /* milliseconds: in its place, that is at the door or inside */
 	int fd;         /* its connection while it is at the door; later the worker's control */
 	pid_t worker;

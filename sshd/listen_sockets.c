@@ -183,8 +183,27 @@ listen_sockets_close(struct listen_sockets *sockets)
 	*sockets = (struct listen_sockets){0};
 }
 
-static int
-describe(const struct sockaddr_storage *address, socklen_t length, char *host, size_t room)
+struct sockaddr_storage
+address_make(uint8_t family, const uint8_t *bytes, uint16_t port)
+{
+	struct sockaddr_storage address = {0};
+	struct sockaddr_in *four = (struct sockaddr_in *)&address;
+	struct sockaddr_in6 *six = (struct sockaddr_in6 *)&address;
+
+	if (family == 6) {
+		six->sin6_family = AF_INET6;
+		six->sin6_port = htons(port);
+		memcpy(&six->sin6_addr, bytes, sizeof six->sin6_addr);
+	} else {
+		four->sin_family = AF_INET;
+		four->sin_port = htons(port);
+		memcpy(&four->sin_addr, bytes, sizeof four->sin_addr);
+	}
+	return address;
+}
+
+int
+address_describe(const struct sockaddr_storage *address, socklen_t length, char *host, size_t room)
 {
 	char port[NI_MAXSERV];
 	struct sockaddr_in plain;
@@ -215,10 +234,10 @@ peer_of(int fd, struct peer *peer)
 
 	if (getpeername(fd, (struct sockaddr *)&address, &length) != 0)
 		address.ss_family = AF_UNSPEC;
-	peer->port = describe(&address, length, peer->address, sizeof peer->address);
+	peer->port = address_describe(&address, length, peer->address, sizeof peer->address);
 	length = sizeof address;
 	if (getsockname(fd, (struct sockaddr *)&address, &length) != 0)
 		address.ss_family = AF_UNSPEC;
 	peer->local_port =
-	    describe(&address, length, peer->local_address, sizeof peer->local_address);
+	    address_describe(&address, length, peer->local_address, sizeof peer->local_address);
 }

@@ -345,7 +345,6 @@ say_what_is_not_in_force(const struct nacre_sshd_config *config)
 	    {"PermitTunnel", config->permit_tunnel != NACRE_TUNNEL_NO},
 	    {"ChannelTimeout", config->channel_timeout_count > 0},
 	    {"UnusedConnectionTimeout", config->unused_connection_timeout > 0},
-	    {"ProxyProtocol", config->proxy_protocol.count > 0},
 	};
 
 	for (size_t i = 0; i < MEMBERS(rows); i++)

@@ -25,6 +25,11 @@ int listen_sockets_open(struct listen_sockets *sockets, const struct nacre_sshd_
 void listen_sockets_keep(const struct listen_sockets *sockets);
 void listen_sockets_close(struct listen_sockets *sockets);
 
+/* Of family 4 or 6, from its bytes in network order. */
+struct sockaddr_storage address_make(uint8_t family, const uint8_t *bytes, uint16_t port);
+/* Writes the address as text, and returns its port; "UNKNOWN" and 65535 for what has none. */
+int address_describe(
+    const struct sockaddr_storage *address, socklen_t length, char *host, size_t room);
 /* Addresses of both ends; "UNKNOWN" and 65535 for what is not a network socket. */
 void peer_of(int fd, struct peer *peer);
 

@@ -48,7 +48,7 @@ struct authentication {
 struct login {
 	struct server *server;
 	struct nacre_sshd_config *config; /* with Match applied once the user is known */
-	struct peer peer;
+	struct peer peer, proxy; /* the proxy, where there is one, that has named the peer */
 	uint64_t log_identifier; /* of the connection in the log */
 	uint64_t began;          /* microseconds of the clock */
 	enum monitor_state state;
@@ -73,6 +73,11 @@ struct login {
 	char **pam_environment;       /* NULL-terminated, or NULL */
 	struct terminal *terminals;   /* of the session (terminal.c) */
 };
+
+/* proxy.c: MONITOR_PROXY. The connection is the named client's from now on. */
+int proxy_named(struct login *login, struct nacre_reader *request);
+/* monitor.c: tells the listener who the client is. */
+void monitor_report_proxied(struct login *login, uint8_t family, struct nacre_span address);
 
 /* authenticate.c: a request (its fields behind the type), or the answers to a prompt. 0 with
  * *answer filled, or an error for a request that breaks the rules of monitor.h. */

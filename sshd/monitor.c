@@ -60,6 +60,19 @@ report(struct login *login, enum worker_event event, enum worker_outcome outcome
 	login->control = -1;
 }
 
+void
+monitor_report_proxied(struct login *login, uint8_t family, struct nacre_span address)
+{
+	struct worker_report record = {
+	    .event = WORKER_PROXIED, .family = family, .port = (uint16_t)login->peer.port};
+
+	if (login->control < 0)
+		return;
+	memcpy(record.address, address.data, address.length);
+	(void)nacre_process_send(
+	    login->control, (struct nacre_span){(const uint8_t *)&record, sizeof record}, NULL, 0);
+}
+
 /* What a connection that ends now without a login was. */
 static enum worker_outcome
 outcome_of(const struct login *login, bool identified, bool by_peer)
@@ -456,9 +469,12 @@ static const struct {
     {MONITOR_AUTHENTICATE, MONITOR_KEYED | MONITOR_ASKING, handle_authenticate},
     {MONITOR_RESPOND, MONITOR_ASKING, handle_respond},
     {MONITOR_EXPORT, MONITOR_AUTHENTICATED, handle_export},
-    {MONITOR_LOG, MONITOR_STRANGER | MONITOR_KEYED | MONITOR_ASKING | MONITOR_AUTHENTICATED,
+    {MONITOR_PROXY, MONITOR_PROXIED, proxy_named},
+    {MONITOR_LOG,
+	MONITOR_PROXIED | MONITOR_STRANGER | MONITOR_KEYED | MONITOR_ASKING | MONITOR_AUTHENTICATED,
 	handle_log},
-    {MONITOR_END, MONITOR_STRANGER | MONITOR_KEYED | MONITOR_ASKING | MONITOR_AUTHENTICATED,
+    {MONITOR_END,
+	MONITOR_PROXIED | MONITOR_STRANGER | MONITOR_KEYED | MONITOR_ASKING | MONITOR_AUTHENTICATED,
 	handle_end},
     {MONITOR_PROVE, MONITOR_SESSION, handle_prove},
     {MONITOR_TERMINAL, MONITOR_SESSION, terminal_open},
@@ -485,7 +501,7 @@ send_connection(struct login *login)
 	int fds[2] = {login->input, login->output};
 
 	frame_begin(&frame, MONITOR_CONNECTION);
-	nacre_put_cstring(&frame, login->peer.address);
+	nacre_put_boolean(&frame, login->state == MONITOR_PROXIED);
 	int error = frame_send_with(login->network, &frame, fds, 2);
 	nacre_buffer_free(&frame);
 	return error;

@@ -18,7 +18,8 @@ enum monitor_state {
 	MONITOR_KEYED = 2,         /* the exchange hash was signed: the session has a name */
 	MONITOR_ASKING = 4,        /* an INFO_REQUEST is unanswered */
 	MONITOR_AUTHENTICATED = 8, /* the network process was told SUCCESS */
-	MONITOR_SESSION = 16       /* the session process runs; the network process is gone */
+	MONITOR_SESSION = 16,      /* the session process runs; the network process is gone */
+	MONITOR_PROXIED = 32       /* first of all, a proxy has to name the client */
 };
 
 enum monitor_message {
@@ -52,9 +53,12 @@ enum monitor_message {
 	/* u64 bytes sent, u64 received, u64 key exchanges, u64 channels opened, all since login, u32
 	 * channels open: for the metrics. No answer. */
 	MONITOR_STATISTICS,
+	/* boolean the proxy's own connection; otherwise also byte family (4 or 6), source and
+	 * destination as 4 or 16 bytes each, u32 source port, u32 destination port. No answer. */
+	MONITOR_PROXY,
 
 	/* From the monitor. */
-	MONITOR_CONNECTION = 64, /* two descriptors; string peer for messages */
+	MONITOR_CONNECTION = 64, /* two descriptors; boolean: a proxy's header comes first */
 	MONITOR_SIGNATURE,       /* string signature, empty: cannot */
 	MONITOR_ANSWER,          /* see struct answer */
 	/* string name, empty: cannot, without descriptors; two descriptors: ours, the program's */

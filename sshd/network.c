@@ -300,6 +300,31 @@ confine(const struct server *server)
 		confine_for_good(&sandbox, server->privileged);
 }
 
+/* What a proxy sends in front of everything else. */
+static void
+read_proxy_header(struct network *network)
+{
+	struct nacre_buffer rest = {0};
+	const char *problem;
+	int error = proxy_read_header(network->input, MONITOR, &rest, &problem);
+	struct nacre_span left = nacre_buffer_span(&rest);
+
+	if (error != 0)
+		end(network, error == NACRE_ERROR_CLOSED, error, 0, nacre_span_of(problem));
+	while (left.length > 0) {
+		size_t length;
+		uint8_t *room = nacre_session_input_room(network->session, &length);
+		if (room == NULL)
+			break; /* there is room for more than a header could be */
+		length = length < left.length ? length : left.length;
+		memcpy(room, left.data, length);
+		nacre_session_received(network->session, length, nacre_clock_ms());
+		left.data += length;
+		left.length -= length;
+	}
+	nacre_buffer_free(&rest);
+}
+
 static void
 wait_for_connection(struct network *network)
 {
@@ -313,6 +338,8 @@ wait_for_connection(struct network *network)
 		_exit(0);
 	network->input = fds[0];
 	network->output = fds[1];
+	if (nacre_get_boolean(&reader))
+		read_proxy_header(network);
 }
 
 _Noreturn void

@@ -73,18 +73,27 @@ set_context(const struct login *login, const char *user)
 void
 record_connection(struct login *login)
 {
-	const struct peer *peer = &login->peer;
-
 	nacre_random(&login->log_identifier, sizeof login->log_identifier);
 	login->began = clock_us();
 	set_context(login, NULL);
+}
+
+void
+record_connection_begins(struct login *login)
+{
+	const struct peer *peer = &login->peer;
+	const char *proxy = login->proxy.address[0] != '\0' ? login->proxy.address : NULL;
 	const struct nacre_log_field fields[] = {
 	    nacre_field_text("local_address", peer->local_address),
 	    nacre_field_number("local_port", (uint64_t)peer->local_port),
+	    nacre_field_text("proxy_address", proxy),
 	};
+
+	set_context(login, NULL);
 	nacre_log_event(NACRE_LOG_VERBOSE, "connection", fields, MEMBERS(fields),
-	    "Connection from %s port %d on %s port %d rdomain \"\"", peer->address, peer->port,
-	    peer->local_address, peer->local_port);
+	    "Connection from %s port %d on %s port %d rdomain \"\"%s%s", peer->address, peer->port,
+	    peer->local_address, peer->local_port, proxy != NULL ? " through proxy " : "",
+	    proxy != NULL ? proxy : "");
 }
 
 /* Keys -------------------------------------------------------------------------------------- */
@@ -208,6 +217,18 @@ record_attempt(
 
 /* The end before login ------------------------------------------------------------------------ */
 
+/* Proxies see whether somebody listens, and say nothing then. */
+static void
+log_unproxied(const struct peer *peer, const struct ending *ending, const char *text)
+{
+	if (ending->by_peer)
+		nacre_log(NACRE_LOG_VERBOSE, "Connection closed by proxy %s port %d", peer->address,
+		    peer->port);
+	else
+		nacre_log(NACRE_LOG_ERROR, "Connection from proxy %s port %d: %s", peer->address,
+		    peer->port, text);
+}
+
 static void
 log_unidentified(const struct peer *peer, const struct ending *ending, const char *text)
 {
@@ -298,7 +319,9 @@ record_ending(const struct login *login, const struct ending *ending)
 	size_t length = ending->text.length < sizeof text ? ending->text.length : sizeof text - 1;
 
 	snprintf(text, sizeof text, "%.*s", (int)length, (const char *)ending->text.data);
-	if (ending->identified)
+	if (login->state == MONITOR_PROXIED)
+		log_unproxied(&login->peer, ending, text);
+	else if (ending->identified)
 		log_identified(login, ending, text);
 	else
 		log_unidentified(&login->peer, ending, text);

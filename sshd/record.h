@@ -16,8 +16,10 @@ struct ending {
 	struct nacre_span text;
 };
 
-/* A connection begins: gives it its name in the log. */
+/* Gives the connection its name in the log. */
 void record_connection(struct login *login);
+/* The client is known, too: it is at the other end, or a proxy there has named it. */
+void record_connection_begins(struct login *login);
 /* Microseconds since then. */
 uint64_t record_age(const struct login *login);
 /* The key that a request is about, or NULL: for what is logged of it. */

@@ -107,7 +107,8 @@ enum worker_message {
  * without having said AUTHENTICATED or ENDED has crashed.
  */
 enum worker_event {
-	WORKER_ASKED = 1,     /* somebody tries to authenticate, and is not through yet */
+	WORKER_PROXIED = 1,   /* a proxy has named the client: see address */
+	WORKER_ASKED,         /* somebody tries to authenticate, and is not through yet */
 	WORKER_AUTHENTICATED, /* no stranger any more */
 	WORKER_ENDED          /* before that: see outcome */
 };
@@ -128,6 +129,9 @@ struct worker_report {
 	uint8_t outcome;  /* enum worker_outcome */
 	uint8_t known;    /* 1: the user exists */
 	uint8_t attempts; /* to authenticate, up to 255 */
+	uint8_t family;   /* PROXIED: 4 or 6 */
+	uint8_t address[16];
+	uint16_t port;
 };
 /* The process that the listener started: descriptor "control" leads to it. Does not return. */
 _Noreturn void worker_main(int control, int argc, char **argv);
@@ -141,6 +145,13 @@ void confine_descriptors(int fd, int number, bool silent);
 /* Gives up identity and root directory, where there is root's to give up, and enters the sandbox.
  * Exits when that cannot be. */
 void confine_for_good(struct nacre_sandbox *sandbox, bool privileged);
+
+/* proxy.c: the PROXY protocol's header. */
+/* Whether connections from this address come with one (ProxyProtocol). */
+bool proxy_is_trusted(const struct nacre_sshd_config *config, const char *address);
+/* The network process: reads the header from the connection, within its time, and tells the monitor;
+ * *rest is what was read behind it. 0, or an error with *problem. */
+int proxy_read_header(int connection, int monitor, struct nacre_buffer *rest, const char **problem);
 
 /* network.c: the process that talks to the stranger. Does not return. */
 _Noreturn void network_main(struct server *server, int monitor);

@@ -89,6 +89,10 @@ serve(struct login *login)
 		tune_socket(login->output, login->server->config);
 	peer_of(login->input, &login->peer);
 	record_connection(login);
+	if (proxy_is_trusted(login->server->config, login->peer.address))
+		login->state = MONITOR_PROXIED;
+	else
+		record_connection_begins(login);
 	monitor_run(login);
 }
 
