@@ -614,6 +614,27 @@ link_read(struct link *link, void *bytes, size_t length)
 	return true;
 }
 
+/* Sends what waits; waits itself only while there is something to wait for. */
+static void
+await_room(struct link *link)
+{
+	size_t length;
+
+	link_flush(link);
+	if (!link->unsent) {
+		if (link->session == NULL)
+			return;
+		take_events(link);
+		if (link_room(link, &length) != NULL) {
+			nacre_channel_commit(link->session, link->channel, 0);
+			return;
+		}
+		link_flush(link);
+	}
+	if (!link->broken)
+		wait_alone(link, link->session != NULL);
+}
+
 bool
 link_write(struct link *link, const void *bytes, size_t length)
 {
@@ -626,17 +647,7 @@ link_write(struct link *link, const void *bytes, size_t length)
 		if (room == NULL) {
 			if (link->broken)
 				return false;
-			link_flush(link);
-			if (link->session != NULL && !link->unsent) {
-				take_events(link);
-				room = link_room(link, &room_length);
-				if (room != NULL)
-					nacre_channel_commit(link->session, link->channel, 0);
-			}
-			if (room == NULL) {
-				link_flush(link);
-				wait_alone(link, link->session != NULL);
-			}
+			await_room(link);
 			continue;
 		}
 		if (room_length > length)

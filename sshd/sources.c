@@ -108,7 +108,7 @@ mask(uint8_t *address, size_t length, int bits)
 	for (size_t i = 0; i < length; i++) {
 		int kept = bits - 8 * (int)i;
 		if (kept < 8)
-			address[i] &= kept <= 0 ? 0 : (uint8_t)(0xff << (8 - kept));
+			address[i] = (uint8_t)(address[i] & (kept <= 0 ? 0 : 0xff << (8 - kept)));
 	}
 }
 
