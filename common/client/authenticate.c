@@ -44,19 +44,38 @@ plain_algorithm(struct nacre_span name)
 	return name;
 }
 
-/* Chooses what the identity signs with: allowed here and, as far as it told, by the server. */
+/* Allowed here and, as far as it told, by the server. */
+static bool
+algorithm_usable(const struct nacre_client *client, struct nacre_span name)
+{
+	const struct nacre_span server = nacre_session_server_signature_algorithms(client->session);
+
+	return algorithms_allowed(client->config->pubkey_accepted_algorithms, name) &&
+	       (server.length == 0 || nacre_list_contains(server, name) ||
+		   nacre_list_contains(server, plain_algorithm(name)));
+}
+
+/* What the identity signs with; empty if with nothing. An RSA key's format names its signature with
+ * SHA-1 as well, which is taken where the configuration names it. */
+static struct nacre_span
+usable_algorithm(const struct nacre_client *client, const struct nacre_key *key)
+{
+	const bool by_name = client->config->pubkey_accepted_algorithms != NULL;
+	const struct nacre_span format = nacre_span_of(nacre_key_format(key));
+	struct nacre_span left = nacre_span_of(nacre_key_signature_algorithms(key)), name;
+
+	while ((name = nacre_list_next(&left)).length > 0)
+		if (algorithm_usable(client, name))
+			return name;
+	return by_name && algorithm_usable(client, format) ? format : (struct nacre_span){NULL, 0};
+}
+
 static bool
 choose_algorithm(const struct nacre_client *client, struct identity *identity)
 {
-	const struct nacre_span server = nacre_session_server_signature_algorithms(client->session);
-	struct nacre_span left = nacre_span_of(nacre_key_signature_algorithms(identity->key)), name;
+	const struct nacre_span name = usable_algorithm(client, identity->key);
 
-	while ((name = nacre_list_next(&left)).length > 0) {
-		if (!algorithms_allowed(client->config->pubkey_accepted_algorithms, name))
-			continue;
-		if (server.length > 0 && !nacre_list_contains(server, name) &&
-		    !nacre_list_contains(server, plain_algorithm(name)))
-			continue;
+	if (name.length > 0) {
 		free(identity->algorithm);
 		identity->algorithm = nacre_span_to_string(name);
 		return identity->algorithm != NULL;

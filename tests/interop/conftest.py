@@ -422,47 +422,45 @@ def servers(place, account, host_keys, authorized_keys):
     maker.stop()
 
 
-EVERY_ALGORITHM = '''KexAlgorithms {kex}
-Ciphers {ciphers}
-MACs {macs}
-HostKeyAlgorithms ssh-ed25519,rsa-sha2-512,rsa-sha2-256,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521
+def algorithms(program, query):
+    """What an ssh has of a kind, those included that are off by default."""
+    return run([program, '-Q', query]).stdout.decode().split()
+
+
+def common(query):
+    """Our algorithms of a kind that OpenSSH has, too."""
+    theirs = algorithms(openssh('ssh'), query)
+    return [name for name in algorithms(nacre('ssh'), query) if name in theirs]
+
+
+def plain(names):
+    """Without the algorithms of certificates and of security keys, which have tests of their own."""
+    return [name for name in names if '-cert-' not in name and 'sk-' not in name]
+
+
+def every_algorithm(program):
+    """Configuration of the sshd that belongs to an ssh, for all that ours has as well."""
+    def names(query):
+        return ','.join(common(query) if program == openssh('ssh') else algorithms(program, query))
+
+    return f'''KexAlgorithms {names('kex')}
+Ciphers {names('cipher')}
+MACs {names('mac')}
+HostKeyAlgorithms {names('HostKeyAlgorithms')}
+PubkeyAcceptedAlgorithms {names('PubkeyAcceptedAlgorithms')}
 Compression delayed
 '''
-
-KEX = ['mlkem768x25519-sha256', 'sntrup761x25519-sha512', 'sntrup761x25519-sha512@openssh.com', 'curve25519-sha256',
-       'curve25519-sha256@libssh.org', 'ecdh-sha2-nistp256', 'ecdh-sha2-nistp384',
-       'ecdh-sha2-nistp521', 'diffie-hellman-group14-sha256', 'diffie-hellman-group16-sha512',
-       'diffie-hellman-group18-sha512', 'diffie-hellman-group-exchange-sha256']
-CIPHERS = ['chacha20-poly1305@openssh.com', 'aes128-gcm@openssh.com', 'aes256-gcm@openssh.com',
-           'aes128-ctr', 'aes192-ctr', 'aes256-ctr']
-MACS = ['umac-64-etm@openssh.com', 'umac-128-etm@openssh.com', 'hmac-sha2-256-etm@openssh.com',
-        'hmac-sha2-512-etm@openssh.com', 'hmac-sha1-etm@openssh.com', 'umac-64@openssh.com',
-        'umac-128@openssh.com', 'hmac-sha2-256', 'hmac-sha2-512', 'hmac-sha1']
-HOST_KEY_ALGORITHMS = ['ssh-ed25519', 'rsa-sha2-512', 'rsa-sha2-256', 'ecdsa-sha2-nistp256',
-                       'ecdsa-sha2-nistp384', 'ecdsa-sha2-nistp521']
-
-
-def known_to(program, query, names):
-    """Those of the names that an OpenSSH program has, too."""
-    have = run([openssh(program), '-Q', query]).stdout.decode().split()
-    return [name for name in names if name in have]
-
-
-def every_algorithm():
-    return EVERY_ALGORITHM.format(kex=','.join(known_to('ssh', 'kex', KEX)),
-                                  ciphers=','.join(known_to('ssh', 'cipher', CIPHERS)),
-                                  macs=','.join(known_to('ssh', 'mac', MACS)))
 
 
 @pytest.fixture(scope='session')
 def nacre_sshd(servers):
     """Our server, which takes every algorithm; shared by the tests of this worker."""
-    return servers.sshd(nacre('sshd'), every_algorithm())
+    return servers.sshd(nacre('sshd'), every_algorithm(nacre('ssh')))
 
 
 @pytest.fixture(scope='session')
 def openssh_sshd(servers):
-    return servers.sshd(openssh_server(), every_algorithm())
+    return servers.sshd(openssh_server(), every_algorithm(openssh('ssh')))
 
 
 @pytest.fixture(scope='session')

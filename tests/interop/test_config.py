@@ -17,9 +17,10 @@ import pytest
 from conftest import nacre, openssh, openssh_server
 
 CORPUS = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'config_corpus')
-# The defaults of these differ from version to version of OpenSSH: compared where a file sets them.
-VARYING = {'ciphers', 'macs', 'kexalgorithms', 'hostkeyalgorithms', 'casignaturealgorithms',
-           'pubkeyacceptedalgorithms', 'hostbasedacceptedalgorithms', 'ipqos', 'persourcepenalties'}
+ALGORITHMS = {'ciphers', 'macs', 'kexalgorithms', 'hostkeyalgorithms', 'casignaturealgorithms',
+              'pubkeyacceptedalgorithms', 'hostbasedacceptedalgorithms'}
+# Their defaults differ from version to version of OpenSSH: compared where a file sets them.
+VARYING = ALGORITHMS | {'ipqos', 'persourcepenalties'}
 NOT_OURS = ('gssapi', 'kerberos')
 OLD_IDENTITIES = ('~/.ssh/id_xmss', '~/.ssh/id_dsa')
 
@@ -75,11 +76,11 @@ def marked(text, mark):
 
 
 def settings(folder, path):
-    """What the lists of algorithms are set to, by keyword."""
+    """What is set of that whose default varies, by keyword."""
     found = {}
     for _, _, line in lines_of(folder, path):
         keyword, _, value = line.partition(' ')
-        if keyword.lower() in ALGORITHMS:
+        if keyword.lower() in VARYING:
             found.setdefault(keyword.lower(), value)
     return found
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from conftest import nacre, public_line, run
+from conftest import PASSWORD, nacre, public_line, run
 
 paramiko = pytest.importorskip('paramiko')
 
@@ -71,6 +71,42 @@ def test_client_mac(transport, nacre_sshd, user_keys, mac):
     options.ciphers, options.digests = ('aes128-ctr',), (mac,)
     login(transport, nacre_sshd.user, user_keys['ed25519'])
     assert_echo(transport)
+
+
+@pytest.mark.parametrize('key_type', ['rsa', 'ecdsa-256', 'ecdsa-384', 'ecdsa-521'])
+def test_client_user_key(transport, nacre_sshd, user_keys, key_type):
+    kind = paramiko.RSAKey if key_type == 'rsa' else paramiko.ECDSAKey
+    transport.start_client(timeout=30)
+    transport.auth_publickey(nacre_sshd.user, kind.from_private_key_file(user_keys[key_type]))
+    assert_echo(transport)
+
+
+@pytest.mark.parametrize('algorithm', ['ssh-ed25519', 'rsa-sha2-512', 'rsa-sha2-256',
+                                       'ecdsa-sha2-nistp256', 'ecdsa-sha2-nistp521'])
+def test_client_host_key(transport, nacre_sshd, user_keys, algorithm):
+    transport.get_security_options().key_types = (algorithm,)
+    login(transport, nacre_sshd.user, user_keys['ed25519'])
+    assert_echo(transport)
+
+
+def test_client_password(transport, nacre_sshd, account):
+    if not account.temporary:
+        pytest.skip('only root can give somebody a password')
+    transport.start_client(timeout=30)
+    with pytest.raises(paramiko.AuthenticationException):
+        transport.auth_password(account.name, 'wrong', fallback=False)
+    transport.auth_password(account.name, PASSWORD, fallback=False)
+    assert_echo(transport)
+
+
+def test_client_terminal(transport, nacre_sshd, user_keys):
+    login(transport, nacre_sshd.user, user_keys['ed25519'])
+    channel = transport.open_session(timeout=30)
+    channel.settimeout(30)
+    channel.get_pty('vt100', 97, 31)
+    channel.exec_command('stty size; tty; echo $TERM')
+    said = channel.makefile('rb').read()
+    assert said.startswith(b'31 97\r\n/dev/pts/') and said.endswith(b'vt100\r\n')
 
 
 def test_client_rekeys(transport, nacre_sshd, user_keys):

@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from conftest import need, run
+from conftest import PASSWORD, nacre, need, run
 
 PAYLOAD = os.urandom(100_000)
 
@@ -57,18 +57,43 @@ def test_user_keys(putty, user_keys, key_type):
     assert_echo(putty)
 
 
-@pytest.mark.parametrize('kex', ['ntru-curve25519', 'ecdh', 'dh-group16-sha512', 'dh-group14-sha1',
-                                 'dh-gex-sha1'])
-def test_key_exchange(putty, kex):
-    """PuTTY's families: the sha1 names stand for their SHA-256 members as well."""
-    putty.set(KEX=f'{kex},WARN')
-    assert_echo(putty)
+def assert_echo_with(putty, servers, config):
+    """A server that offers one algorithm leaves no choice."""
+    putty.set(PortNumber=servers.sshd(nacre('sshd'), config, key_types=['ed25519']).port)
+    result = putty.run('plink', 'test', 'cat', input=PAYLOAD)
+    if b'does not correspond to any supported' in result.stderr and 'mlkem' in config:
+        pytest.skip('this PuTTY has no ML-KEM')
+    assert result.stdout == PAYLOAD, result.stderr
 
 
-@pytest.mark.parametrize('cipher', ['aesgcm', 'aes', 'chacha20'])
-def test_cipher(putty, cipher):
-    putty.set(Cipher=f'{cipher},WARN')
-    assert_echo(putty)
+@pytest.mark.parametrize('kex', ['mlkem768x25519-sha256', 'sntrup761x25519-sha512@openssh.com',
+                                 'curve25519-sha256', 'curve25519-sha256@libssh.org', 'ecdh-sha2-nistp256',
+                                 'ecdh-sha2-nistp384', 'ecdh-sha2-nistp521',
+                                 'diffie-hellman-group18-sha512', 'diffie-hellman-group16-sha512',
+                                 'diffie-hellman-group14-sha256',
+                                 'diffie-hellman-group-exchange-sha256'])
+def test_key_exchange(putty, servers, kex):
+    assert_echo_with(putty, servers, f'KexAlgorithms {kex}')
+
+
+@pytest.mark.parametrize('cipher', ['chacha20-poly1305@openssh.com', 'aes128-gcm@openssh.com',
+                                    'aes256-gcm@openssh.com', 'aes128-ctr', 'aes192-ctr', 'aes256-ctr',
+                                    'aes256-cbc'])
+def test_cipher(putty, servers, cipher):
+    assert_echo_with(putty, servers, f'Ciphers {cipher}')
+
+
+@pytest.mark.parametrize('mac', ['hmac-sha2-256', 'hmac-sha2-256-etm@openssh.com', 'hmac-sha1',
+                                 'hmac-sha1-etm@openssh.com'])
+def test_mac(putty, servers, mac):
+    assert_echo_with(putty, servers, f'Ciphers aes256-ctr\nMACs {mac}')
+
+
+def test_password(putty, account):
+    if not account.temporary:
+        pytest.skip('only root can give somebody a password')
+    putty.set(PublicKeyFile='')
+    assert putty.run('plink', '-pw', PASSWORD, 'test', 'echo in').stdout == b'in\n'
 
 
 def test_compression(putty):

@@ -3,24 +3,24 @@ import os
 
 import pytest
 
-from conftest import BUILD, make_key, nacre, need, run
+from conftest import BUILD, PASSWORD, make_key, nacre, need, run
 
 PAYLOAD = os.urandom(300_000)
 
 
 # libssh2 ------------------------------------------------------------------------------------------
 
-def curl(server, key, *words):
+def curl(server, key, *words, password=''):
     need('curl')
     version = run(['curl', '-V']).stdout
     if b' scp' not in version or b' sftp' not in version:
         pytest.skip("curl was built without libssh2")
-    return run(['curl', '-s', '-S', '-k', '-u', f'{server.user}:', '--key', key,
-                '--pubkey', f'{key}.pub', *words])
+    with_key = ['--key', key, '--pubkey', f'{key}.pub'] if key else []
+    return run(['curl', '-s', '-S', '-k', '-u', f'{server.user}:{password}', *with_key, *words])
 
 
-# libssh2 before 1.11 signs with RSA and SHA-1 only, which servers do not take any more.
-@pytest.mark.parametrize('key_type', ['ed25519', 'ecdsa-256', 'ecdsa-521'])
+# libssh2 before 1.11 signs with RSA and SHA-1 only, which this server takes.
+@pytest.mark.parametrize('key_type', ['ed25519', 'rsa', 'ecdsa-256', 'ecdsa-384', 'ecdsa-521'])
 @pytest.mark.parametrize('scheme', ['sftp', 'scp'])
 def test_curl(nacre_sshd, user_keys, workspace, tmp_path, account, scheme, key_type):
     (tmp_path / 'file').write_bytes(PAYLOAD)
@@ -31,6 +31,17 @@ def test_curl(nacre_sshd, user_keys, workspace, tmp_path, account, scheme, key_t
     assert result.stdout == PAYLOAD
 
 
+@pytest.mark.parametrize('scheme', ['sftp', 'scp'])
+def test_curl_with_a_password(nacre_sshd, workspace, account, scheme):
+    if not account.temporary:
+        pytest.skip('only root can give somebody a password')
+    with open(os.path.join(workspace, 'file'), 'wb') as file:
+        file.write(PAYLOAD)
+    url = f'{scheme}://127.0.0.1:{nacre_sshd.port}{workspace}/file'
+    assert curl(nacre_sshd, None, url, password=PASSWORD).stdout == PAYLOAD
+    assert curl(nacre_sshd, None, url, password='wrong').returncode != 0
+
+
 def test_curl_lists_a_folder(nacre_sshd, user_keys, workspace):
     open(os.path.join(workspace, 'some file'), 'w').close()
     result = curl(nacre_sshd, user_keys['ed25519'],
@@ -38,20 +49,25 @@ def test_curl_lists_a_folder(nacre_sshd, user_keys, workspace):
     assert b'some file' in result.stdout
 
 
-# git and rsync over our ssh to our server --------------------------------------------------------
+# git and rsync over our ssh, and to our server ----------------------------------------------------
 
-@pytest.fixture
-def remote_shell(nacre_ssh, nacre_sshd):
-    """Our ssh with its options, as GIT_SSH_COMMAND and rsync -e want it."""
-    return ' '.join([nacre('ssh'), *nacre_ssh.options(nacre_sshd), '-p', str(nacre_sshd.port)])
+@pytest.fixture(params=['ours-to-ours', 'ours-to-openssh', 'openssh-to-ours'])
+def remote_shell(request):
+    """An ssh with its options, as GIT_SSH_COMMAND and rsync -e want it, and its server's port."""
+    client, _, server = request.param.partition('-to-')
+    fixtures = {'ours': ('nacre_ssh', 'nacre_sshd'), 'openssh': ('openssh_ssh', 'openssh_sshd')}
+    client = request.getfixturevalue(fixtures[client][0])
+    server = request.getfixturevalue(fixtures[server][1])
+    return ' '.join([client.program, *client.options(server), '-p', str(server.port)]), server.port
 
 
-def test_git_clone_and_push(remote_shell, nacre_sshd, account, workspace, tmp_path):
+def test_git_clone_and_push(remote_shell, account, workspace, tmp_path):
     need('git')
+    remote_shell, port = remote_shell
     environment = {'PATH': os.environ['PATH'], 'HOME': str(tmp_path), 'GIT_SSH_COMMAND': remote_shell,
                    'GIT_AUTHOR_NAME': 'a', 'GIT_AUTHOR_EMAIL': 'a@example', 'GIT_CONFIG_NOSYSTEM': '1',
                    'GIT_COMMITTER_NAME': 'a', 'GIT_COMMITTER_EMAIL': 'a@example'}
-    url = f'ssh://{account.name}@127.0.0.1:{nacre_sshd.port}{workspace}/repository'
+    url = f'ssh://{account.name}@127.0.0.1:{port}{workspace}/repository'
     run(['git', 'init', '-q', '--bare', f'{workspace}/repository'], check=True, env=environment)
     for folder, folders, files in os.walk(f'{workspace}/repository'):
         for name in ['', *folders, *files]:
@@ -66,6 +82,7 @@ def test_git_clone_and_push(remote_shell, nacre_sshd, account, workspace, tmp_pa
 
 def test_rsync(remote_shell, account, workspace, tmp_path):
     need('rsync')
+    remote_shell, _ = remote_shell
     (tmp_path / 'tree' / 'deep').mkdir(parents=True)
     for number in range(50):
         (tmp_path / 'tree' / 'deep' / f'file {number}').write_bytes(PAYLOAD[:number * 5000])

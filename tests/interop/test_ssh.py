@@ -16,7 +16,7 @@ import time
 
 import pytest
 
-from conftest import (IS_ROOT, PASSWORD, PATIENCE, Client, every_algorithm, make_key, nacre, need,
+from conftest import (IS_ROOT, PASSWORD, PATIENCE, Client, make_key, nacre, need,
                       openssh, openssh_server, public_line, run, start_in_terminal)
 
 # Of OpenSSH's process for a user, for pgrep; the first is until 9.7.
