@@ -24,7 +24,6 @@
 
 #define OUTPUT_MOST ((size_t)4 * 1024 * 1024)
 #define TIME_MOST   ((uint64_t)60 * 1000) /* milliseconds; LoginGraceTime may end it sooner */
-#define PATH        "/usr/bin:/bin:/usr/sbin:/sbin"
 
 /* Tokens ----------------------------------------------------------------------------------- */
 
@@ -181,7 +180,8 @@ static pid_t
 start(const struct nacre_account *account, char *const *arguments, int output)
 {
 	char user[300], log_name[300], home[4200];
-	char *environment[] = {"PATH=" PATH, user, log_name, home, NULL};
+	char path[] = "PATH=/usr/bin:/bin:/usr/sbin:/sbin";
+	char *environment[] = {path, user, log_name, home, NULL};
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	struct nacre_process_start how = {.path = arguments[0],
 	    .arguments = arguments,

@@ -54,17 +54,15 @@ grow(void *array, size_t count, size_t *capacity, size_t size)
 	return grown;
 }
 
-static int
-copy_span(struct nacre_span from, struct nacre_span *to)
+/* A copy that the caller frees; its data is NULL without memory. */
+static struct nacre_span
+copy_span(struct nacre_span from)
 {
-	uint8_t *memory = malloc(from.length + 1);
+	struct nacre_span copy = {malloc(from.length + 1), from.length};
 
-	if (memory == NULL)
-		return NACRE_ERROR_MEMORY;
-	if (from.length > 0)
-		memcpy(memory, from.data, from.length);
-	*to = (struct nacre_span){memory, from.length};
-	return 0;
+	if (copy.data != NULL && from.length > 0)
+		memcpy((void *)copy.data, from.data, from.length);
+	return copy;
 }
 
 static int
@@ -75,10 +73,11 @@ set_add(struct string_set *set, struct nacre_span item)
 	if (items == NULL)
 		return NACRE_ERROR_MEMORY;
 	set->items = items;
-	int error = copy_span(item, &items[set->count]);
-	if (error == 0)
-		set->count++;
-	return error;
+	items[set->count] = copy_span(item);
+	if (items[set->count].data == NULL)
+		return NACRE_ERROR_MEMORY;
+	set->count++;
+	return 0;
 }
 
 static void
@@ -160,8 +159,8 @@ authority_find(struct nacre_krl *krl, struct nacre_span blob)
 		return NULL;
 	krl->authorities = grown;
 	struct authority *made = &grown[krl->authority_count];
-	*made = (struct authority){0};
-	if (copy_span(blob, &made->blob) != 0)
+	*made = (struct authority){.blob = copy_span(blob)};
+	if (made->blob.data == NULL)
 		return NULL;
 	krl->authority_count++;
 	return made;
