@@ -7,30 +7,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#define BACKLOG 64
-
-static void
-agent_accept(struct user_session *user, struct endpoint *listener, unsigned what)
+static int
+agent_open(struct user_session *user, const struct acceptor *acceptor, const char *originator,
+    unsigned originator_port, uint32_t *number)
 {
-	uint32_t number;
-	int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-
-	(void)what;
-	if (fd < 0)
-		return;
-	if (nacre_channel_open(user->session, "auth-agent@openssh.com",
-		(struct nacre_span){NULL, 0}, &number) != 0) {
-		close(fd);
-		return;
-	}
-	struct channel *channel = channel_add(user, number);
-	channel->endpoints[0].fd = fd;
-	channel->endpoints[0].sink = channel->endpoints[0].source = true;
+	(void)acceptor;
+	(void)originator;
+	(void)originator_port;
+	return nacre_channel_open_agent(user->session, number);
 }
 
 static bool
@@ -46,24 +32,6 @@ make_directory(struct user_session *user)
 	return true;
 }
 
-static int
-listen_at(const char *path)
-{
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	mode_t mask = umask(0177);
-
-	snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
-	bool good = fd >= 0 && bind(fd, (const struct sockaddr *)&address, sizeof address) == 0 &&
-		    listen(fd, BACKLOG) == 0;
-	umask(mask);
-	if (good)
-		return fd;
-	if (fd >= 0)
-		close(fd);
-	return -1;
-}
-
 bool
 agent_listen(struct user_session *user)
 {
@@ -71,31 +39,31 @@ agent_listen(struct user_session *user)
 		nacre_log(NACRE_LOG_DEBUG1, "agent forwarding is not permitted");
 		return false;
 	}
-	if (user->agent.fd >= 0)
+	if (user->agent_path[0] != '\0')
 		return true;
 	if (!make_directory(user)) {
 		nacre_log(NACRE_LOG_ERROR, "Agent forwarding disabled: mkdtemp() failed: %s",
 		    strerror(errno));
 		return false;
 	}
-	user->agent.fd = listen_at(user->agent_path);
-	if (user->agent.fd < 0) {
+	int fd = acceptor_bind_path(user->agent_path, 0177);
+	if (fd < 0) {
 		nacre_log(
 		    NACRE_LOG_ERROR, "cannot listen at %s: %s", user->agent_path, strerror(errno));
-		agent_remove(user);
+		agent_remove_directory(user);
 		return false;
 	}
-	user->agent.ready = agent_accept;
-	endpoint_want(user, &user->agent, NACRE_POLL_READ);
+	struct acceptor *acceptor = acceptor_add(user, fd, user->agent_path, 0);
+	acceptor->open = agent_open;
+	acceptor->channel_type = "agent-connection";
+	acceptor_own_path(acceptor);
 	return true;
 }
 
 void
-agent_remove(struct user_session *user)
+agent_remove_directory(struct user_session *user)
 {
-	if (user->agent_directory[0] == '\0')
-		return;
-	unlink(user->agent_path);
-	rmdir(user->agent_directory);
-	user->agent_directory[0] = '\0';
+	if (user->agent_directory[0] != '\0')
+		rmdir(user->agent_directory);
+	user->agent_directory[0] = user->agent_path[0] = '\0';
 }

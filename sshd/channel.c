@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <netdb.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -16,8 +17,6 @@
 #define FLUSH_AT    ((size_t)32 * 1024)
 /* How long a program that does not take its input is waited for before the data is set aside. */
 #define SINK_PATIENCE_MS 50
-
-static void endpoint_ready(struct user_session *user, struct endpoint *endpoint, unsigned what);
 
 struct channel *
 channel_add(struct user_session *user, uint32_t number)
@@ -32,13 +31,25 @@ channel_add(struct user_session *user, uint32_t number)
 	for (size_t i = 0; i < CHANNEL_ENDPOINTS; i++) {
 		endpoint_init(&channel->endpoints[i]);
 		channel->endpoints[i].channel = channel;
-		channel->endpoints[i].ready = endpoint_ready;
+		channel->endpoints[i].ready = channel_endpoint_ready;
 	}
 	channel->next = user->channels;
 	user->channels = channel;
 	user->channels_opened++;
 	nacre_channel_set_context(user->session, number, channel);
 	return channel;
+}
+
+/* What the channel is joined to. */
+static void
+release(struct channel *channel)
+{
+	if (channel->sftp != NULL)
+		endpoint_forget(channel->user, &channel->endpoints[0]);
+	for (size_t i = 0; i < CHANNEL_ENDPOINTS; i++)
+		endpoint_close(channel->user, &channel->endpoints[i]);
+	nacre_sftp_thread_stop(channel->sftp);
+	channel->sftp = NULL;
 }
 
 void
@@ -48,13 +59,8 @@ channel_remove(struct channel *channel)
 
 	if (channel->gone)
 		return;
-	channel->gone = true;
-	if (channel->sftp != NULL)
-		endpoint_forget(user, &channel->endpoints[0]);
-	for (size_t i = 0; i < CHANNEL_ENDPOINTS; i++)
-		endpoint_close(user, &channel->endpoints[i]);
-	nacre_sftp_thread_stop(channel->sftp);
-	channel->sftp = NULL;
+	channel->gone = user->something_gone = true;
+	release(channel);
 	terminal_release(channel);
 	if (channel->terminal >= 0)
 		close(channel->terminal);
@@ -68,6 +74,7 @@ channel_free(struct channel *channel)
 {
 	environment_free(&channel->environment);
 	free(channel->term);
+	free(channel->target);
 	if (channel->addresses != NULL)
 		freeaddrinfo(channel->addresses);
 	free(channel);
@@ -125,11 +132,16 @@ channel_settle(struct channel *channel)
 		nacre_channel_eof(session, channel->number);
 	channel->eof_sent = true;
 	/* A program's end is the channel's; a forwarded connection has two halves. */
-	if (channel->is_session ? channel->child < 0 : !channel->endpoints[0].sink) {
-		nacre_channel_close(session, channel->number);
-		for (size_t i = 0; i < CHANNEL_ENDPOINTS; i++)
-			endpoint_close(channel->user, &channel->endpoints[i]);
-	}
+	if (channel->is_session ? channel->child < 0 : !channel->endpoints[0].sink)
+		channel_close(channel);
+}
+
+void
+channel_close(struct channel *channel)
+{
+	channel->closing = true;
+	nacre_channel_close(channel->user->session, channel->number);
+	release(channel);
 }
 
 static void
@@ -153,58 +165,7 @@ drop_half(struct endpoint *endpoint, bool *half, unsigned what)
 		endpoint_close(endpoint->channel->user, endpoint);
 }
 
-/* From a descriptor to the channel ----------------------------------------------------------- */
-
-static void
-source_ended(struct endpoint *endpoint)
-{
-	struct channel *channel = endpoint->channel;
-
-	/* A terminal that was hung up takes nothing any more either. */
-	if (channel->has_terminal)
-		endpoint->sink = false;
-	drop_half(endpoint, &endpoint->source, NACRE_POLL_READ);
-	channel_settle(channel);
-}
-
-/* One packet; false when there is nothing to read, no room, or the end. */
-static bool
-send_packet(struct endpoint *endpoint)
-{
-	struct channel *channel = endpoint->channel;
-	struct nacre_session *session = channel->user->session;
-	size_t length;
-	uint8_t *room = nacre_channel_room(session, channel->number, endpoint->stream, &length);
-
-	if (room == NULL) {
-		want_less(endpoint, NACRE_POLL_READ); /* CHANNEL_WRITABLE will come */
-		return false;
-	}
-	ssize_t count = read(endpoint->fd, room, length);
-	int error = errno;
-	nacre_channel_commit(session, channel->number, count > 0 ? (size_t)count : 0);
-	if (count > 0)
-		return (size_t)count == length;
-	if (count == 0 || (error != EAGAIN && error != EINTR))
-		source_ended(endpoint);
-	return false;
-}
-
-static void
-pump_out(struct endpoint *endpoint)
-{
-	struct user_session *user = endpoint->channel->user;
-	bool more = true;
-
-	want_more(endpoint, NACRE_POLL_READ);
-	for (int round = 0; more && round < ROUNDS_MOST; round++) {
-		more = send_packet(endpoint);
-		if (nacre_session_output(user->session).length >= FLUSH_AT)
-			user_flush(user);
-	}
-}
-
-/* From the channel to a descriptor ----------------------------------------------------------- */
+/* The halves of a connection ----------------------------------------------------------- */
 
 static void
 sink_ended(struct channel *channel)
@@ -231,6 +192,74 @@ sink_broken(struct channel *channel)
 		nacre_channel_request_eow(session, channel->number);
 	sink_ended(channel);
 }
+
+/* Nobody is at the other end of a connection, not even to read. */
+static bool
+hung_up(int fd)
+{
+	struct pollfd polled = {.fd = fd};
+
+	return poll(&polled, 1, 0) > 0 && (polled.revents & (POLLHUP | POLLERR)) != 0;
+}
+
+static void
+source_ended(struct endpoint *endpoint)
+{
+	struct channel *channel = endpoint->channel;
+	bool both = !channel->is_session && endpoint->sink && hung_up(endpoint->fd);
+
+	/* A terminal that was hung up takes nothing any more either. */
+	if (channel->has_terminal)
+		endpoint->sink = false;
+	drop_half(endpoint, &endpoint->source, NACRE_POLL_READ);
+	if (both)
+		sink_broken(channel);
+	else
+		channel_settle(channel);
+}
+
+/* From a descriptor to the channel ----------------------------------------------------------- */
+
+/* One packet; false when there is nothing to read, no room, or the end. */
+static bool
+send_packet(struct endpoint *endpoint)
+{
+	struct channel *channel = endpoint->channel;
+	struct nacre_session *session = channel->user->session;
+	size_t length;
+	uint8_t *room = nacre_channel_room(session, channel->number, endpoint->stream, &length);
+
+	if (room == NULL) {
+		want_less(endpoint, NACRE_POLL_READ); /* CHANNEL_WRITABLE will come */
+		return false;
+	}
+	ssize_t count = read(endpoint->fd, room, length);
+	int error = errno;
+	nacre_channel_commit(session, channel->number, count > 0 ? (size_t)count : 0);
+	if (count > 0) {
+		timeout_reset(channel);
+		return (size_t)count == length;
+	}
+	if (count == 0 || (error != EAGAIN && error != EINTR))
+		source_ended(endpoint);
+	return false;
+}
+
+static void
+pump_out(struct endpoint *endpoint)
+{
+	struct user_session *user = endpoint->channel->user;
+	bool more = true;
+
+	want_more(endpoint, NACRE_POLL_READ);
+	for (int round = 0; more && round < ROUNDS_MOST; round++) {
+		more = send_packet(endpoint);
+		if (nacre_session_output(user->session).length >= FLUSH_AT)
+			user_flush(user);
+	}
+}
+
+/* From the channel to a descriptor ----------------------------------------------------------- */
 
 /* A program that reads a little more slowly than the network delivers is waited for, so that the
  * data stays where it is; the network waits meanwhile. Not when there is other work, and not again
@@ -277,6 +306,7 @@ pump_in(struct channel *channel)
 			sink_broken(channel);
 			return;
 		}
+		timeout_reset(channel);
 		nacre_channel_consume(session, channel->number, NACRE_STREAM_DATA, (size_t)count);
 	}
 	if (endpoint->sink && !channel->connecting) {
@@ -287,8 +317,8 @@ pump_in(struct channel *channel)
 	}
 }
 
-static void
-endpoint_ready(struct user_session *user, struct endpoint *endpoint, unsigned what)
+void
+channel_endpoint_ready(struct user_session *user, struct endpoint *endpoint, unsigned what)
 {
 	struct channel *channel = endpoint->channel;
 	(void)user;

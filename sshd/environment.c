@@ -158,7 +158,7 @@ put_connection(const struct channel *channel, struct environment *environment)
 		environment_put(environment, "SSH_TTY", channel->terminal_name);
 	if (channel->user->auth_info_path[0] != '\0')
 		environment_put(environment, "SSH_USER_AUTH", channel->user->auth_info_path);
-	if (channel->user->agent.fd >= 0)
+	if (channel->user->agent_path[0] != '\0')
 		environment_put(environment, "SSH_AUTH_SOCK", channel->user->agent_path);
 }
 

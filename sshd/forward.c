@@ -14,49 +14,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-static void connected(struct user_session *user, struct endpoint *endpoint, unsigned what);
-
-/* "host:port" of PermitOpen or permitopen=, where the host may be "*" and the port, too. */
-static bool
-permits(const char *word, const char *host, unsigned port)
-{
-	const char *colon = strrchr(word, ':');
-	size_t length = colon != NULL ? (size_t)(colon - word) : 0;
-	char number[16];
-
-	if (colon == NULL)
-		return strcmp(word, "any") == 0;
-	if (length >= 2 && word[0] == '[' && word[length - 1] == ']') {
-		word++;
-		length -= 2;
-	}
-	snprintf(number, sizeof number, "%u", port);
-	bool host_fits = (length == 1 && word[0] == '*') ||
-			 (strlen(host) == length && strncasecmp(word, host, length) == 0);
-	return host_fits && (strcmp(colon + 1, "*") == 0 || strcmp(colon + 1, number) == 0);
-}
-
-static bool
-list_permits(char *const *words, size_t count, const char *host, unsigned port)
-{
-	for (size_t i = 0; i < count; i++)
-		if (permits(words[i], host, port))
-			return true;
-	return count == 0;
-}
-
-static bool
-may_connect(const struct user_session *user, const char *host, unsigned port)
-{
-	const struct nacre_key_options *options = &user->login->authentication.options;
-
-	return user->permit_forwarding &&
-	       (user->config->allow_tcp_forwarding & NACRE_FORWARD_LOCAL) != 0 &&
-	       list_permits(
-		   user->config->permit_open.words, user->config->permit_open.count, host, port) &&
-	       list_permits(options->permit_open, options->permit_open_count, host, port);
-}
-
 static void
 refuse(struct user_session *user, uint32_t number, enum nacre_open_failure reason, const char *text)
 {
@@ -64,9 +21,9 @@ refuse(struct user_session *user, uint32_t number, enum nacre_open_failure reaso
 }
 
 static void
-give_up(struct channel *channel)
+give_up(struct channel *channel, const char *why)
 {
-	refuse(channel->user, channel->number, NACRE_OPEN_CONNECT_FAILED, "Connection refused");
+	refuse(channel->user, channel->number, NACRE_OPEN_CONNECT_FAILED, why);
 	channel_remove(channel);
 }
 
@@ -74,18 +31,41 @@ static void
 established(struct channel *channel)
 {
 	struct endpoint *endpoint = &channel->endpoints[0];
-	void (*pump)(struct user_session *, struct endpoint *, unsigned) =
-	    channel->endpoints[1].ready;
-	int on = 1;
 
-	setsockopt(endpoint->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	channel->connecting = false;
 	channel->opened = true;
-	endpoint->ready = pump;
+	endpoint->ready = channel_endpoint_ready;
 	endpoint->source = endpoint->sink = true;
 	endpoint_want(channel->user, endpoint, 0);
 	nacre_channel_accept(channel->user->session, channel->number);
 	channel_start(channel);
+}
+
+static struct channel *
+add_connecting(struct user_session *user, uint32_t number, const char *type)
+{
+	struct channel *channel = channel_add(user, number);
+
+	channel->connecting = true;
+	timeout_set(channel, type);
+	return channel;
+}
+
+/* TCP ----------------------------------------------------------------------------------------- */
+
+/* 1: connected, 0: under way, or -1. */
+static int
+connect_to(struct endpoint *endpoint, const struct addrinfo *address)
+{
+	int on = 1;
+
+	endpoint->fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (endpoint->fd < 0)
+		return -1;
+	setsockopt(endpoint->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	if (connect(endpoint->fd, address->ai_addr, address->ai_addrlen) == 0)
+		return 1;
+	return errno == EINPROGRESS ? 0 : -1;
 }
 
 /* Tries address after address until a connection is there or under way. */
@@ -98,56 +78,60 @@ try_next(struct channel *channel)
 		const struct addrinfo *address = channel->next_address;
 		channel->next_address = address->ai_next;
 		endpoint_close(channel->user, endpoint);
-		endpoint->fd =
-		    socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-		if (endpoint->fd < 0)
-			continue;
-		if (connect(endpoint->fd, address->ai_addr, address->ai_addrlen) == 0) {
+		int result = connect_to(endpoint, address);
+		if (result > 0) {
 			established(channel);
 			return;
 		}
-		if (errno == EINPROGRESS) {
+		if (result == 0) {
 			endpoint_want(channel->user, endpoint, NACRE_POLL_WRITE);
 			return;
 		}
+		channel->connect_error = errno;
 	}
-	give_up(channel);
+	nacre_log(NACRE_LOG_ERROR, "connect_to %.100s: failed.", channel->target);
+	give_up(channel, strerror(channel->connect_error));
 }
 
 static void
 connected(struct user_session *user, struct endpoint *endpoint, unsigned what)
 {
+	struct channel *channel = endpoint->channel;
 	int error = 0;
 	socklen_t length = sizeof error;
 
 	(void)user;
 	(void)what;
-	if (endpoint->channel->gone)
+	if (channel->gone)
 		return;
-	if (getsockopt(endpoint->fd, SOL_SOCKET, SO_ERROR, &error, &length) == 0 && error == 0)
-		established(endpoint->channel);
-	else
-		try_next(endpoint->channel);
-}
-
-static struct channel *
-add_connecting(struct user_session *user, uint32_t number)
-{
-	struct channel *channel = channel_add(user, number);
-
-	channel->connecting = true;
-	channel->endpoints[0].ready = connected;
-	return channel;
+	if (getsockopt(endpoint->fd, SOL_SOCKET, SO_ERROR, &error, &length) == 0 && error == 0) {
+		established(channel);
+		return;
+	}
+	channel->connect_error = error;
+	try_next(channel);
 }
 
 static void
-open_tcp(struct user_session *user, uint32_t number, const char *host, unsigned port)
+addresses_known(struct user_session *user, void *context, int error, struct addrinfo *list)
 {
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
-	struct addrinfo *list = NULL;
-	char service[16];
+	struct channel *channel = context;
 
-	if (!may_connect(user, host, port)) {
+	(void)user;
+	if (error != 0) {
+		nacre_log(NACRE_LOG_ERROR, "connect_to %.100s: unknown host (%s)", channel->target,
+		    gai_strerror(error));
+		give_up(channel, gai_strerror(error));
+		return;
+	}
+	channel->addresses = channel->next_address = list;
+	try_next(channel);
+}
+
+static void
+open_tcp(struct user_session *user, uint32_t number, const char *host, uint32_t port)
+{
+	if (port > UINT16_MAX || !forward_permits_open(user, host, port)) {
 		nacre_log(NACRE_LOG_INFO,
 		    "Received request from %.100s port %d to connect to host %.100s port %u, but "
 		    "the request was denied.",
@@ -155,59 +139,70 @@ open_tcp(struct user_session *user, uint32_t number, const char *host, unsigned 
 		refuse(user, number, NACRE_OPEN_ADMINISTRATIVELY_PROHIBITED, "open failed");
 		return;
 	}
-	snprintf(service, sizeof service, "%u", port);
-	int error = getaddrinfo(host, service, &hints, &list);
-	if (error != 0) {
-		nacre_log(NACRE_LOG_INFO, "connect_to %.100s: unknown host (%s)", host,
-		    gai_strerror(error));
-		refuse(user, number, NACRE_OPEN_CONNECT_FAILED, "Name or service not known");
-		return;
+	nacre_log(NACRE_LOG_DEBUG1, "channel %u: connect to %.200s port %u", number, host, port);
+	struct channel *channel = add_connecting(user, number, "direct-tcpip");
+	channel->endpoints[0].ready = connected;
+	if (asprintf(&channel->target, "%s port %u", host, port) < 0)
+		nacre_fatal("out of memory");
+	resolver_ask(user, host, port, false, addresses_known, channel);
+}
+
+/* Unix sockets -------------------------------------------------------------------------------- */
+
+/* -1 with errno set. A listener with a full queue refuses (EAGAIN). */
+static int
+connect_path(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	size_t length = strlen(path);
+
+	if (length == 0 || length >= sizeof address.sun_path) {
+		errno = ENAMETOOLONG;
+		return -1;
 	}
-	struct channel *channel = add_connecting(user, number);
-	channel->addresses = channel->next_address = list;
-	try_next(channel);
+	memcpy(address.sun_path, path, length);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof address) == 0)
+		return fd;
+	int error = errno;
+	close(fd);
+	errno = error;
+	return -1;
 }
 
 static void
 open_path(struct user_session *user, uint32_t number, const char *path)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-
-	if (!user->permit_forwarding ||
-	    (user->config->allow_stream_local_forwarding & NACRE_FORWARD_LOCAL) == 0) {
+	if (!forward_permits_open_path(user, path)) {
+		nacre_log(NACRE_LOG_INFO,
+		    "Received request from %.100s port %d to connect to path %.100s, but the "
+		    "request was denied.",
+		    user->login->peer.address, user->login->peer.port, path);
 		refuse(user, number, NACRE_OPEN_ADMINISTRATIVELY_PROHIBITED, "open failed");
 		return;
 	}
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	bool fits = strlen(path) < sizeof address.sun_path;
-	if (fits)
-		memcpy(address.sun_path, path, strlen(path));
-	if (fd < 0 || !fits ||
-	    connect(fd, (const struct sockaddr *)&address, sizeof address) != 0) {
-		if (fd >= 0)
-			close(fd);
-		refuse(user, number, NACRE_OPEN_CONNECT_FAILED, "open failed");
+	int fd = connect_path(path);
+	if (fd < 0) {
+		const char *why = strerror(errno);
+		nacre_log(NACRE_LOG_ERROR, "cannot connect to %.200s: %s", path, why);
+		refuse(user, number, NACRE_OPEN_CONNECT_FAILED, why);
 		return;
 	}
-	struct channel *channel = add_connecting(user, number);
+	struct channel *channel = add_connecting(user, number, "direct-streamlocal@openssh.com");
 	channel->endpoints[0].fd = fd;
 	established(channel);
 }
 
 void
-forward_open(struct user_session *user, const struct nacre_event *event, bool local_socket)
+forward_open(struct user_session *user, const struct nacre_event *event)
 {
-	struct nacre_reader reader = nacre_reader_of(event->u.channel_open.payload);
-	char *host = nacre_span_to_string(nacre_get_string(&reader));
-	uint32_t port = local_socket ? 0 : nacre_get_u32(&reader);
+	char *host = nacre_span_to_string(event->u.channel_open.host);
 
-	nacre_get_string(&reader);
-	nacre_get_u32(&reader);
-	if (host == NULL || port > 65535 || !nacre_reader_done(&reader))
+	if (host == NULL)
 		refuse(user, event->channel, NACRE_OPEN_CONNECT_FAILED, "malformed request");
-	else if (local_socket)
+	else if (event->u.channel_open.kind == NACRE_CHANNEL_DIRECT_STREAMLOCAL)
 		open_path(user, event->channel, host);
 	else
-		open_tcp(user, event->channel, host, port);
+		open_tcp(user, event->channel, host, event->u.channel_open.port);
 	free(host);
 }

@@ -55,6 +55,20 @@ decide(const struct channel *channel, struct program *program)
 	    (forced != NULL || program->subsystem != NULL) && is_internal(program->command);
 }
 
+/* Under the names that ChannelTimeout has for it. */
+static void
+set_timeout(struct channel *channel, const char *command, const char *subsystem)
+{
+	char type[300];
+
+	snprintf(type, sizeof type, "session:%s%.200s",
+	    subsystem != NULL ? "subsystem:"
+	    : command != NULL ? "command"
+			      : "shell",
+	    subsystem != NULL ? subsystem : "");
+	timeout_set(channel, type);
+}
+
 static void
 log_start(const struct channel *channel, const struct program *program)
 {
@@ -166,6 +180,7 @@ start_of(const struct channel *channel, const int *theirs, char *const *environm
 	    .new_session = true,
 	    .controlling_terminal = channel->has_terminal,
 	    .keep = -1,
+	    .descriptor_limit = &channel->user->descriptors,
 	};
 }
 
@@ -290,6 +305,7 @@ program_start(struct channel *channel, const char *command, const char *subsyste
 		return false;
 	decide(channel, &program);
 	log_start(channel, &program);
+	set_timeout(channel, command, subsystem);
 	if (greeting_refuses(channel))
 		return end_at_once(channel, REFUSED_EXIT);
 	greet(channel, &program);

@@ -45,6 +45,8 @@ exchange(struct channel *channel)
 				 session, channel->number, NACRE_STREAM_DATA, &length)) != NULL) {
 		count = nacre_sftp_thread_output(channel->sftp, room, length);
 		nacre_channel_commit(session, channel->number, count);
+		if (count > 0)
+			timeout_reset(channel);
 	}
 	user_flush(channel->user);
 	sftp_received(channel);
@@ -75,6 +77,8 @@ sftp_received(struct channel *channel)
 	    (data = nacre_channel_data(session, channel->number, NACRE_STREAM_DATA)).length > 0) {
 		count = nacre_sftp_thread_input(channel->sftp, data);
 		nacre_channel_consume(session, channel->number, NACRE_STREAM_DATA, count);
+		if (count > 0)
+			timeout_reset(channel);
 	}
 	if (channel->peer_eof)
 		nacre_sftp_thread_end_input(channel->sftp);

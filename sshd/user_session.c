@@ -59,13 +59,23 @@ endpoint_forget(struct user_session *user, struct endpoint *endpoint)
 
 /* The end ------------------------------------------------------------------------------------ */
 
+static struct user_session *current;
+
+/* Also on the way out of nacre_fatal(). */
+static void
+remove_files(void)
+{
+	auth_info_remove(current);
+	acceptor_remove_files(current);
+	agent_remove_directory(current);
+}
+
 /* Terminals hang up when their other side is closed; nothing else is done to running programs. */
-static _Noreturn void
-leave(struct user_session *user, int status)
+void
+user_leave(struct user_session *user, int status)
 {
 	totals_tell(user, true);
-	agent_remove(user);
-	auth_info_remove(user);
+	remove_files();
 	for (struct channel *channel = user->channels; channel != NULL; channel = channel->next)
 		for (size_t i = 0; i < CHANNEL_ENDPOINTS; i++)
 			if (channel->endpoints[i].fd >= 0)
@@ -77,7 +87,7 @@ static _Noreturn void
 lost(struct user_session *user, const char *how)
 {
 	record_logout(user->login, how, (struct nacre_span){NULL, 0}, user->sent, user->received);
-	leave(user, 255);
+	user_leave(user, 255);
 }
 
 static _Noreturn void
@@ -97,7 +107,7 @@ disconnected(struct user_session *user, const struct nacre_event *event)
 		    (int)(text.length < 500 ? text.length : 500), (const char *)text.data);
 	record_logout(
 	    login, by_peer ? "disconnected" : "protocol_error", text, user->sent, user->received);
-	leave(user, by_peer ? 0 : 255);
+	user_leave(user, by_peer ? 0 : 255);
 }
 
 void
@@ -168,7 +178,7 @@ monitor_ready(struct user_session *user, struct endpoint *endpoint, unsigned wha
 	/* It speaks only when spoken to: this is its end. */
 	(void)endpoint;
 	(void)what;
-	leave(user, 255);
+	user_leave(user, 255);
 }
 
 static void
@@ -201,66 +211,43 @@ sign(struct user_session *user, const struct nacre_event *event)
 
 	if (monitor_ask_signature(user->monitor_fd, event->u.sign.algorithm, event->u.sign.blob,
 		event->u.sign.data, &signature) != 0)
-		leave(user, 255);
+		user_leave(user, 255);
 	nacre_session_signature(user->session, nacre_buffer_span(&signature));
 	nacre_buffer_free(&signature);
 }
 
-/* hostkeys-prove-00@openssh.com: the monitor proves that we have the keys. */
 static void
-prove(struct user_session *user, struct nacre_span blobs)
+open_session(struct user_session *user, const struct nacre_event *event)
 {
-	struct nacre_buffer frame = {0};
-	struct nacre_reader reader;
-	uint8_t type;
-
-	frame_begin(&frame, MONITOR_PROVE);
-	nacre_put_span(&frame, blobs);
-	if (frame_send(user->monitor_fd, &frame) != 0 ||
-	    frame_receive(user->monitor_fd, &frame, MONITOR_FRAME_LIMIT, &type, &reader) != 0 ||
-	    type != MONITOR_SIGNATURE)
-		leave(user, 255);
-	struct nacre_span signatures = nacre_get_string(&reader);
-	nacre_global_request_reply(user->session, signatures.length > 0, signatures);
-	nacre_buffer_free(&frame);
-}
-
-static void
-global_request(struct user_session *user, const struct nacre_event *event)
-{
-	struct nacre_span none = {NULL, 0};
-	struct nacre_span name = event->u.global_request.name;
-
-	if (nacre_span_equals(name, "hostkeys-prove-00@openssh.com") &&
-	    event->u.global_request.want_reply)
-		prove(user, event->u.global_request.payload);
-	else if (event->u.global_request.want_reply)
-		nacre_global_request_reply(
-		    user->session, nacre_span_equals(name, "no-more-sessions@openssh.com"), none);
+	if (user->session_count >= user->config->max_sessions) {
+		nacre_log(NACRE_LOG_VERBOSE, "no more sessions: MaxSessions is %d",
+		    user->config->max_sessions);
+		nacre_channel_refuse(
+		    user->session, event->channel, NACRE_OPEN_CONNECT_FAILED, "open failed");
+		return;
+	}
+	struct channel *channel = channel_add(user, event->channel);
+	channel->is_session = channel->opened = true;
+	timeout_set(channel, "session");
+	user->session_count++;
+	nacre_channel_accept(user->session, event->channel);
 }
 
 static void
 channel_open(struct user_session *user, const struct nacre_event *event)
 {
-	struct nacre_span type = event->u.channel_open.type;
-
-	if (nacre_span_equals(type, "direct-tcpip"))
-		forward_open(user, event, false);
-	else if (nacre_span_equals(type, "direct-streamlocal@openssh.com"))
-		forward_open(user, event, true);
-	else if (!nacre_span_equals(type, "session"))
+	switch (event->u.channel_open.kind) {
+	case NACRE_CHANNEL_SESSION:
+		open_session(user, event);
+		break;
+	case NACRE_CHANNEL_DIRECT_TCPIP:
+	case NACRE_CHANNEL_DIRECT_STREAMLOCAL:
+		forward_open(user, event);
+		break;
+	default:
 		nacre_channel_refuse(user->session, event->channel, NACRE_OPEN_UNKNOWN_CHANNEL_TYPE,
 		    "unknown channel type");
-	else if (user->session_count >= user->config->max_sessions) {
-		nacre_log(NACRE_LOG_VERBOSE, "no more sessions: MaxSessions is %d",
-		    user->config->max_sessions);
-		nacre_channel_refuse(
-		    user->session, event->channel, NACRE_OPEN_CONNECT_FAILED, "open failed");
-	} else {
-		struct channel *channel = channel_add(user, event->channel);
-		channel->is_session = channel->opened = true;
-		user->session_count++;
-		nacre_channel_accept(user->session, event->channel);
+		break;
 	}
 }
 
@@ -341,42 +328,15 @@ handle(struct user_session *user, const struct nacre_event *event)
 
 /* Time --------------------------------------------------------------------------------------- */
 
-static uint64_t
-alive_deadline(const struct user_session *user)
-{
-	uint64_t interval = (uint64_t)user->config->client_alive_interval * 1000;
-
-	return interval == 0 ? UINT64_MAX
-			     : user->last_heard + interval * (uint64_t)(user->unanswered + 1);
-}
-
-static void
-check_alive(struct user_session *user)
-{
-	const struct login *login = user->login;
-
-	if (nacre_clock_ms() < alive_deadline(user))
-		return;
-	if (user->config->client_alive_count_max > 0 &&
-	    user->unanswered >= user->config->client_alive_count_max) {
-		nacre_log(NACRE_LOG_INFO, "Timeout, client not responding from user %s %s port %d",
-		    login->account.name, login->peer.address, login->peer.port);
-		lost(user, "timeout");
-	}
-	user->unanswered++;
-	nacre_global_request(
-	    user->session, "keepalive@openssh.com", true, (struct nacre_span){NULL, 0});
-}
-
 static int64_t
 timeout_of(const struct user_session *user)
 {
 	uint64_t deadline = nacre_session_deadline(user->session);
-	uint64_t alive = alive_deadline(user), totals = totals_deadline(user);
+	uint64_t timeout = timeout_next(user), totals = totals_deadline(user);
 	uint64_t now = nacre_clock_ms();
 
-	if (alive < deadline)
-		deadline = alive;
+	if (timeout < deadline)
+		deadline = timeout;
 	if (totals < deadline)
 		deadline = totals;
 	if (deadline == UINT64_MAX)
@@ -439,16 +399,22 @@ run(struct user_session *user)
 
 	for (;;) {
 		handle_events(user);
-		channel_free_gone(user);
+		if (user->something_gone) {
+			user->something_gone = false;
+			channel_free_gone(user);
+			acceptor_free_gone(user);
+		}
+		if (!timeout_check(user))
+			lost(user, "timeout");
+		totals_tell(user, false);
 		want_socket(user);
 		int count = wait_for(user, ready);
+		user->now = nacre_clock_ms();
 		for (int i = 0; i < count; i++) {
 			struct endpoint *endpoint = ready[i].context;
 			if (endpoint->fd == ready[i].fd && endpoint->ready != NULL)
 				endpoint->ready(user, endpoint, ready[i].what);
 		}
-		check_alive(user);
-		totals_tell(user, false);
 	}
 }
 
@@ -510,6 +476,18 @@ take_permissions(struct user_session *user)
 				  !user->login->password_expired;
 }
 
+/* A thousand forwarded connections are more than what programs are usually given; those of the user
+ * get what was there before. */
+static void
+raise_descriptor_limit(struct user_session *user)
+{
+	if (getrlimit(RLIMIT_NOFILE, &user->descriptors) != 0)
+		nacre_fatal("getrlimit: %s", strerror(errno));
+	struct rlimit all = {user->descriptors.rlim_max, user->descriptors.rlim_max};
+	if (setrlimit(RLIMIT_NOFILE, &all) != 0)
+		nacre_log(NACRE_LOG_DEBUG1, "setrlimit: %s", strerror(errno));
+}
+
 _Noreturn void
 user_session_main(struct login *login, int monitor, struct nacre_span state)
 {
@@ -520,7 +498,8 @@ user_session_main(struct login *login, int monitor, struct nacre_span state)
 	user =
 	    (struct user_session){.login = login, .config = login->config, .monitor_fd = monitor};
 	server_session_options(login->server, &options, blobs);
-	user.last_heard = nacre_clock_ms();
+	user.now = user.last_heard = nacre_clock_ms();
+	timeout_begin(&user);
 	if (nacre_session_import(&options, state, user.last_heard, &user.session) != 0)
 		nacre_fatal("the session cannot be taken over");
 	/* The state lies in the monitor's frame, of which this process has a copy. */
@@ -533,9 +512,11 @@ user_session_main(struct login *login, int monitor, struct nacre_span state)
 	user.output.wanted = 0;
 	watch(&user, &user.monitor, monitor, monitor_ready);
 	watch(&user, &user.signals, open_signals(), signals_ready);
-	endpoint_init(&user.agent);
+	current = &user;
+	atexit(remove_files);
 	take_permissions(&user);
 	auth_info_expose(&user);
+	raise_descriptor_limit(&user);
 	title_set("%s", login->account.name);
 	send_host_keys(&user);
 	run(&user);

@@ -13,15 +13,21 @@
 #include <nacre/session.h>
 #include <nacre/sftp_server.h>
 
+#include <sys/resource.h>
 #include <sys/types.h>
 
 struct user_session;
 struct channel;
+struct acceptor;
+struct resolver;
+struct global_reply;
+struct addrinfo;
 
 struct endpoint {
 	int fd; /* -1: none */
 	unsigned wanted;
-	struct channel *channel; /* NULL: not of a channel */
+	struct channel *channel;   /* NULL: not of a channel */
+	struct acceptor *acceptor; /* NULL: not of an acceptor */
 	void (*ready)(struct user_session *user, struct endpoint *endpoint, unsigned what);
 	/* Of a channel: data that is read from it is sent, data that is received is written. */
 	bool source, sink;
@@ -46,8 +52,11 @@ struct channel {
 	bool peer_eof;
 	bool stalled; /* its program was waited for in vain and has not caught up since */
 	bool eof_sent;
-	bool gone; /* to be freed when nothing refers to it any more */
+	bool closing; /* we have closed it, the peer has not yet */
+	bool gone;    /* to be freed when nothing refers to it any more */
 	struct endpoint endpoints[CHANNEL_ENDPOINTS];
+	uint64_t idle_limit;  /* ChannelTimeout, milliseconds; 0: none */
+	uint64_t last_active; /* milliseconds */
 	/* A session's program. */
 	bool started;
 	pid_t child;  /* -1: none */
@@ -59,8 +68,26 @@ struct channel {
 	struct environment environment; /* from env requests */
 	struct nacre_sftp_thread *sftp;
 	int sftp_status;
-	/* Forwarding: addresses that are left to try. */
+	/* Forwarding: addresses that are left to try, and why the last one did not do. */
 	struct addrinfo *addresses, *next_address;
+	int connect_error;
+	char *target; /* "HOST port PORT" */
+};
+
+/* A socket that programs here connect to: each connection becomes a channel. */
+struct acceptor {
+	struct acceptor *next;
+	struct endpoint endpoint;
+	/* Opens the channel for a connection; "originator" is numeric, "" for Unix sockets. */
+	int (*open)(struct user_session *user, const struct acceptor *acceptor,
+	    const char *originator, unsigned originator_port, uint32_t *number);
+	const char *channel_type; /* as ChannelTimeout names it */
+	char *host;               /* as the client asked for it, or the path of a Unix socket */
+	unsigned port;
+	bool removes; /* the path in the end, while it is the file below */
+	dev_t device;
+	ino_t inode;
+	bool gone; /* to be freed when nothing refers to it any more */
 };
 
 struct user_session {
@@ -69,18 +96,28 @@ struct user_session {
 	struct nacre_session *session;
 	struct nacre_poller *poller;
 	int monitor_fd;
-	struct endpoint input, output, monitor, signals, agent;
+	struct endpoint input, output, monitor, signals;
 	struct channel *channels;
+	struct acceptor *acceptors;
+	struct resolver *resolver; /* NULL until a name is looked up */
+	struct global_reply *replies;
 	int session_count;
 	bool permit_pty, permit_agent, permit_forwarding;
-	char agent_directory[64], agent_path[96];
 	char auth_info_path[64]; /* of the file of ExposeAuthInfo; empty: none */
 	uint64_t sent, received; /* bytes on the connection since login */
 	uint64_t rekeys, channels_opened;
 	struct metrics_totals totals_told;
-	uint64_t totals_due; /* milliseconds */
-	uint64_t last_heard; /* milliseconds */
-	int unanswered;      /* keepalives */
+	uint64_t totals_due;                      /* milliseconds */
+	char agent_directory[64], agent_path[96]; /* "": no agent is forwarded */
+	uint64_t now;                             /* milliseconds, of this turn of the loop */
+	uint64_t last_heard;
+	int unanswered;                   /* keepalives */
+	uint64_t idle_limit, last_active; /* as of a channel, for all of them together */
+	uint64_t unused_since;            /* no channel is open; UINT64_MAX: some are */
+	uint64_t next_idle_check;  /* of the channels with a limit; UINT64_MAX: none has one */
+	uint64_t acceptors_paused; /* until then, for want of descriptors; 0: not */
+	bool something_gone;       /* a channel or acceptor waits to be freed */
+	struct rlimit descriptors; /* as programs of the user get it */
 	bool input_blocked;
 	bool released; /* memory, since something last happened */
 };
@@ -91,6 +128,8 @@ void totals_tell(struct user_session *user, bool at_once);
 uint64_t totals_deadline(const struct user_session *user);
 
 /* user_session.c */
+/* Ends the process, and with it the session. */
+_Noreturn void user_leave(struct user_session *user, int status);
 void endpoint_init(struct endpoint *endpoint);
 /* Starts to wait for "what" on the endpoint's descriptor (0: for nothing). */
 void endpoint_want(struct user_session *user, struct endpoint *endpoint, unsigned what);
@@ -111,6 +150,10 @@ void channel_start(struct channel *channel);
 void channel_received(struct channel *channel);
 void channel_writable(struct channel *channel);
 void channel_peer_eof(struct channel *channel);
+/* Closes the channel now, whatever is under way. */
+void channel_close(struct channel *channel);
+/* "ready" of an endpoint that is joined to its channel. */
+void channel_endpoint_ready(struct user_session *user, struct endpoint *endpoint, unsigned what);
 /* Closes the channel when nothing can come any more. */
 void channel_settle(struct channel *channel);
 struct channel *channel_by_child(struct user_session *user, pid_t child);
@@ -155,8 +198,61 @@ void environment_free(struct environment *environment);
 void environment_make(
     struct channel *channel, const char *original_command, struct environment *environment);
 
+/* timeout.c: ChannelTimeout, UnusedConnectionTimeout and ClientAliveInterval. */
+/* The channel's type as ChannelTimeout names it ("session:shell", "direct-tcpip", ...). */
+void timeout_set(struct channel *channel, const char *type);
+/* Something was sent or received. */
+void timeout_reset(struct channel *channel);
+void timeout_begin(struct user_session *user);
+/* When the loop must look again; UINT64_MAX: never. */
+uint64_t timeout_next(const struct user_session *user);
+/* Does what is due. False when the connection is to be given up. */
+bool timeout_check(struct user_session *user);
+
+/* forward_permit.c: what the configuration and the key let a client forward. */
+bool forward_permits_open(const struct user_session *user, const char *host, unsigned port);
+bool forward_permits_listen(const struct user_session *user, const char *host, unsigned port);
+bool forward_permits_open_path(const struct user_session *user, const char *path);
+bool forward_permits_listen_path(const struct user_session *user);
+
 /* forward.c: direct-tcpip and direct-streamlocal@openssh.com. */
-void forward_open(struct user_session *user, const struct nacre_event *event, bool local_socket);
+void forward_open(struct user_session *user, const struct nacre_event *event);
+
+/* forward_listen.c: tcpip-forward and streamlocal-forward@openssh.com, and their ends. */
+void forward_request(
+    struct user_session *user, const struct nacre_event *event, struct global_reply *reply);
+
+/* acceptor.c: sockets whose connections become channels. */
+/* Takes a listening socket over. "host" is copied. */
+struct acceptor *acceptor_add(struct user_session *user, int fd, const char *host, unsigned port);
+/* Binds and listens at a path, whose file has the mode that "mask" leaves, and which is removed in
+ * the end. -1 with errno set. */
+int acceptor_bind_path(const char *path, mode_t mask);
+/* Listens at an address. -1 with errno set. */
+int acceptor_bind_address(const struct addrinfo *address);
+/* The file at the acceptor's path is its own, and removed with it. */
+void acceptor_own_path(struct acceptor *acceptor);
+/* Stops listening. */
+void acceptor_remove(struct user_session *user, struct acceptor *acceptor);
+void acceptor_free_gone(struct user_session *user);
+/* Accepts again after a pause for want of descriptors. */
+void acceptor_resume(struct user_session *user);
+/* Removes the files of all Unix sockets: the process ends. */
+void acceptor_remove_files(const struct user_session *user);
+
+/* resolver.c: host names, without holding up the session. */
+/* "done" is called once, now or later, with a list that it owns, or with an error of getaddrinfo().
+ * "host" NULL: this machine; "passive": to listen. */
+typedef void resolver_done(
+    struct user_session *user, void *context, int error, struct addrinfo *list);
+void resolver_ask(struct user_session *user, const char *host, unsigned port, bool passive,
+    resolver_done *done, void *context);
+
+/* global_request.c: requests of the client that are not about a channel. */
+void global_request(struct user_session *user, const struct nacre_event *event);
+/* Answers; the client gets the answers in the order of its requests. NULL: none is wanted. */
+void global_reply(
+    struct user_session *user, struct global_reply *reply, bool success, struct nacre_span payload);
 
 /* auth_info.c: writes the file of ExposeAuthInfo, if it is wanted, and takes it away again. */
 void auth_info_expose(struct user_session *user);
@@ -164,7 +260,7 @@ void auth_info_remove(struct user_session *user);
 
 /* agent_forward.c */
 bool agent_listen(struct user_session *user);
-void agent_remove(struct user_session *user);
+void agent_remove_directory(struct user_session *user);
 
 /* sftp_channel.c */
 bool sftp_start(struct channel *channel, const char *command);

@@ -124,11 +124,9 @@ static bool
 opened_by_server(
     struct nacre_relays *relays, struct nacre_client *client, const struct nacre_event *event)
 {
-	const struct nacre_span type = event->u.channel_open.type;
 	const char *const agent = nacre_client_forward_agent_path(client);
 
-	if (agent == NULL || (!nacre_span_equals(type, "auth-agent@openssh.com") &&
-				 !nacre_span_equals(type, "auth-agent")))
+	if (agent == NULL || event->u.channel_open.kind != NACRE_CHANNEL_AGENT)
 		return false;
 	open_relay(relays, nacre_client_session(client), event->channel, agent);
 	return true;

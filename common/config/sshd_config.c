@@ -544,8 +544,13 @@ nacre_sshd_config_subsystem(const struct nacre_sshd_config *config, struct nacre
 int
 nacre_sshd_config_channel_timeout(const struct nacre_sshd_config *config, struct nacre_span type)
 {
-	for (size_t i = 0; i < config->channel_timeout_count; i++)
-		if (nacre_pattern_match(type, nacre_span_of(config->channel_timeouts[i].type)))
+	const bool global = nacre_span_equals(type, "global");
+
+	for (size_t i = 0; i < config->channel_timeout_count; i++) {
+		const char *pattern = config->channel_timeouts[i].type;
+		if (global ? nacre_span_equals(type, pattern)
+			   : nacre_pattern_match(type, nacre_span_of(pattern)))
 			return config->channel_timeouts[i].seconds;
+	}
 	return 0;
 }

@@ -66,8 +66,12 @@ struct channel {
 	uint32_t send_window, send_packet_max;
 	uint32_t receive_window; /* what the peer may still send */
 	uint32_t window_size;    /* what it may send while nothing is unread */
+	uint32_t window_first;   /* window_size in the beginning */
+	uint32_t granted;        /* the channel's part of what all windows may hold */
 	uint64_t epoch_start;    /* of the measurement of its rate, ms */
 	uint64_t epoch_bytes;
+	uint64_t drain_start; /* of the measurement of our program's, ms */
+	uint64_t drain_bytes;
 	struct nacre_buffer kept[STREAMS]; /* unread data of earlier messages */
 	uint32_t unread;                   /* bytes, both streams, the newest message included */
 	uint32_t requests_sent, requests_received; /* with want_reply, unanswered */
@@ -85,7 +89,7 @@ struct connection {
 	size_t slots, capacity, free_count;
 	size_t count, peer_count;
 	struct channel_list lists[CHANNEL_LISTS];
-	uint64_t granted; /* sum of all window sizes */
+	uint64_t granted; /* sum of the channels' */
 	size_t unread;
 	/* Data of the newest message, in the receive buffer. */
 	struct channel *fresh_channel;
@@ -124,12 +128,21 @@ int connection_malformed(struct connection *connection, const char *message);
 struct nacre_buffer *channel_begin(
     struct connection *connection, const struct channel *channel, uint8_t message);
 
+/* forwarding.c: what the payload of an open or a global request says, into its event. False when it
+ * is malformed. */
+bool open_decode(struct nacre_event *event);
+bool global_decode(struct nacre_event *event);
+
 /* window.c: flow control. */
+/* Bytes that all windows together may hold, but for the least that each channel needs. */
+uint64_t window_session_limit(const struct connection *connection);
 void window_open(struct connection *connection, struct channel *channel);
 void window_close(struct connection *connection, const struct channel *channel);
 /* "length" bytes arrived: false when the window did not have them. */
 bool window_take(struct connection *connection, struct channel *channel, size_t length);
-/* Data was consumed: tells the peer when enough has become free. */
+/* "length" unread bytes were consumed. */
+int window_drained(struct connection *connection, struct channel *channel, size_t length);
+/* Tells the peer when enough has become free. */
 int window_update(struct connection *connection, struct channel *channel);
 int window_adjust_message(
     struct connection *connection, struct nacre_reader *payload, struct nacre_event *event);

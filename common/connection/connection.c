@@ -133,8 +133,8 @@ connection_idle(const struct connection *connection)
 	return connection->count == 0;
 }
 
-size_t
-connection_unread(const struct connection *connection)
+bool
+connection_full(const struct connection *connection)
 {
-	return connection->unread;
+	return connection->unread >= window_session_limit(connection);
 }

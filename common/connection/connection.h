@@ -29,7 +29,8 @@ int connection_early_pending(struct connection *connection, struct nacre_event *
 uint64_t connection_deadline(const struct connection *connection);
 /* True when there is no channel. */
 bool connection_idle(const struct connection *connection);
-/* Bytes of channel data that are kept for the program, all channels together. */
-size_t connection_unread(const struct connection *connection);
+/* True while our programs have so much unread data, all channels together, that the peer must wait.
+ * Windows keep it from coming to that unless there are thousands of channels. */
+bool connection_full(const struct connection *connection);
 
 #endif

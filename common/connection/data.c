@@ -96,15 +96,6 @@ data_message(struct connection *connection, struct nacre_reader *payload, struct
 	return data_arrived(connection, channel, NACRE_STREAM_DATA, data, name, event);
 }
 
-/* Data of a type that we do not know, or for which a server has no use, only passes the window. */
-static int
-extended_data_unwanted(struct connection *connection, struct channel *channel, size_t length)
-{
-	channel->unread -= (uint32_t)length;
-	connection->unread -= length;
-	return window_update(connection, channel);
-}
-
 int
 extended_data_message(
     struct connection *connection, struct nacre_reader *payload, struct nacre_event *event)
@@ -124,7 +115,9 @@ extended_data_message(
 	    !window_take(connection, channel, data.length))
 		return channel_fail(
 		    connection, channel->number, name, "it came after EOF or exceeds the window");
-	return extended_data_unwanted(connection, channel, data.length);
+	/* Data of a type that we do not know, or for which a server has no use, only passes the
+	 * window. */
+	return window_drained(connection, channel, data.length);
 }
 
 struct nacre_span
@@ -156,6 +149,7 @@ nacre_channel_consume(
 {
 	struct connection *connection = session->connection;
 	struct channel *channel = channel_find(connection, number);
+	int error;
 
 	if (channel == NULL)
 		return NACRE_ERROR_NOT_FOUND;
@@ -169,10 +163,9 @@ nacre_channel_consume(
 		connection->fresh.data += length;
 		connection->fresh.length -= length;
 	}
-	channel->unread -= (uint32_t)length;
-	connection->unread -= length;
+	error = window_drained(connection, channel, length);
 	channel_changed(connection, channel);
-	return window_update(connection, channel);
+	return error;
 }
 
 int

@@ -25,7 +25,7 @@ global_request_message(
 	event->u.global_request.name = nacre_get_string(payload);
 	event->u.global_request.want_reply = nacre_get_boolean(payload);
 	event->u.global_request.payload = nacre_get_rest(payload);
-	if (payload->failed)
+	if (payload->failed || !global_decode(event))
 		return connection_malformed(connection, name);
 	if (connection->server &&
 	    nacre_span_equals(event->u.global_request.name, NO_MORE_SESSIONS)) {

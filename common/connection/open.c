@@ -78,30 +78,6 @@ nacre_channel_open_early(
 	return 0;
 }
 
-int
-nacre_channel_open_session(struct nacre_session *session, uint32_t *channel)
-{
-	return nacre_channel_open(session, "session", (struct nacre_span){NULL, 0}, channel);
-}
-
-int
-nacre_channel_open_direct_tcpip(struct nacre_session *session, const char *host, uint16_t port,
-    const char *originator, uint16_t originator_port, uint32_t *channel)
-{
-	struct nacre_buffer payload = {0};
-	int error = NACRE_ERROR_MEMORY;
-
-	nacre_put_cstring(&payload, host);
-	nacre_put_u32(&payload, port);
-	nacre_put_cstring(&payload, originator);
-	nacre_put_u32(&payload, originator_port);
-	if (!payload.failed)
-		error = nacre_channel_open(
-		    session, "direct-tcpip", nacre_buffer_span(&payload), channel);
-	nacre_buffer_free(&payload);
-	return error;
-}
-
 /* The channel of ours that an answer to CHANNEL_OPEN is for. */
 static struct channel *
 opening_channel(struct connection *connection, struct nacre_reader *payload, const char *message)
@@ -256,15 +232,17 @@ open_message(struct connection *connection, struct nacre_reader *payload, struct
 	if (connection->peer_count >= connection->channel_limit)
 		return send_refusal(connection, peer_number, NACRE_OPEN_RESOURCE_SHORTAGE,
 		    "too many channels are open");
-	if ((error = channel_new(connection, CHANNEL_ASKED, &channel)) != 0)
-		return error;
-	channel->peer_number = peer_number;
-	if ((error = set_send_side(connection, channel, name, window, packet_max)) != 0)
-		return error;
-	*event = (struct nacre_event){.kind = NACRE_EVENT_CHANNEL_OPEN, .channel = channel->number};
+	*event = (struct nacre_event){.kind = NACRE_EVENT_CHANNEL_OPEN};
 	event->u.channel_open.type = type;
 	event->u.channel_open.payload = nacre_get_rest(payload);
-	return 1;
+	if (!open_decode(event))
+		return connection_malformed(connection, name);
+	if ((error = channel_new(connection, CHANNEL_ASKED, &channel)) != 0)
+		return error;
+	event->channel = channel->number;
+	channel->peer_number = peer_number;
+	error = set_send_side(connection, channel, name, window, packet_max);
+	return error != 0 ? error : 1;
 }
 
 int

@@ -192,6 +192,23 @@ nacre_channel_request_agent(struct nacre_session *session, uint32_t channel, boo
 }
 
 int
+nacre_channel_request_x11(struct nacre_session *session, uint32_t channel, bool want_reply,
+    bool single, const char *protocol, const char *cookie, uint32_t screen)
+{
+	int error;
+	struct nacre_buffer *packet =
+	    request_begin(session, channel, "x11-req", want_reply, &error);
+
+	if (packet == NULL)
+		return error;
+	nacre_put_boolean(packet, single);
+	nacre_put_cstring(packet, protocol);
+	nacre_put_cstring(packet, cookie);
+	nacre_put_u32(packet, screen);
+	return request_end(session);
+}
+
+int
 nacre_channel_request_eow(struct nacre_session *session, uint32_t channel)
 {
 	return request_bare(session, channel, "eow@openssh.com", false);

@@ -9,6 +9,8 @@
 
 /* A channel, its environment, a terminal, a command: more is not sent behind one request. */
 #define PREMATURE_MESSAGES_MAX 128
+/* Channel data stops long before: so many bytes are answers that are not taken. */
+#define OUTPUT_UNSENT_MOST ((size_t)8 * 1024 * 1024)
 
 static int
 session_complete(struct nacre_session *session, const struct nacre_session_options *options)
@@ -62,6 +64,11 @@ uint8_t *
 nacre_session_input_room(struct nacre_session *session, size_t *length)
 {
 	connection_settle(session->connection);
+	*length = 0;
+	/* A peer that asks and asks, but takes no answer, waits as well. */
+	if (connection_full(session->connection) ||
+	    nacre_session_output(session).length >= OUTPUT_UNSENT_MOST)
+		return NULL;
 	return transport_input_room(session->transport, length);
 }
 

@@ -172,6 +172,8 @@ child_run(const struct nacre_process_start *start)
 	if (start->first != NULL)
 		child_run_first(start->first);
 	child_descriptors(start);
+	if (start->descriptor_limit != NULL)
+		setrlimit(RLIMIT_NOFILE, start->descriptor_limit);
 	nacre_process_reset_signals();
 	if (start->account != NULL && nacre_account_become(start->account, NULL) != 0) {
 		child_complain(start->account->name, errno);

@@ -8,6 +8,7 @@
 #include <nacre/error.h>
 #include <nacre/wire.h>
 
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #ifdef __cplusplus
@@ -65,7 +66,8 @@ struct nacre_process_start {
 	/* A program that runs before, in the same session, to its end; or NULL. Its descriptors must
 	 * be above 2. */
 	const struct nacre_process_start *first;
-	const struct nacre_account *account; /* becomes it for good; NULL: stays who it is */
+	const struct nacre_account *account;   /* becomes it for good; NULL: stays who it is */
+	const struct rlimit *descriptor_limit; /* RLIMIT_NOFILE; NULL: inherited */
 };
 /* Returns the child's process id, or NACRE_ERROR_SYSTEM. Descriptors above are closed in it. */
 pid_t nacre_process_start(const struct nacre_process_start *start);

@@ -122,7 +122,8 @@ void nacre_session_free(struct nacre_session *session);
 /* Bytes in and out -------------------------------------------------------------------------- */
 
 /* Where received bytes go: room for at least one byte, at best for "*length" bytes. Returns NULL
- * without memory, or while so much is unread that the peer must wait (then *length is 0). */
+ * without memory, or while so much is unread or unsent that the peer must wait (then *length is 0):
+ * ask again when data was consumed or sent. */
 uint8_t *nacre_session_input_room(struct nacre_session *session, size_t *length);
 /* "length" bytes were put there. Zero means that the peer has closed the connection. */
 void nacre_session_received(struct nacre_session *session, size_t length, uint64_t now);
@@ -211,6 +212,33 @@ enum nacre_request_kind {
 	NACRE_REQUEST_KEEPALIVE      /* keepalive@openssh.com */
 };
 
+/* Types of channels that RFC 4254 and OpenSSH's PROTOCOL define; others are NACRE_CHANNEL_OTHER with
+ * their undecoded payload. */
+enum nacre_channel_kind {
+	NACRE_CHANNEL_OTHER,
+	NACRE_CHANNEL_SESSION,               /* - */
+	NACRE_CHANNEL_DIRECT_TCPIP,          /* host, port: to connect to; originator */
+	NACRE_CHANNEL_FORWARDED_TCPIP,       /* host, port: that was connected to; originator */
+	NACRE_CHANNEL_DIRECT_STREAMLOCAL,    /* host: path of the socket to connect to */
+	NACRE_CHANNEL_FORWARDED_STREAMLOCAL, /* host: path of the socket that was connected to */
+	NACRE_CHANNEL_X11,                   /* originator */
+	NACRE_CHANNEL_AGENT,                 /* - */
+	NACRE_CHANNEL_TUNNEL                 /* tunnel: tun@openssh.com */
+};
+
+/* Global requests that RFC 4254 section 7 and OpenSSH's PROTOCOL define. */
+enum nacre_global_kind {
+	NACRE_GLOBAL_OTHER,
+	NACRE_GLOBAL_TCPIP_FORWARD,             /* host, port: to listen at */
+	NACRE_GLOBAL_CANCEL_TCPIP_FORWARD,      /* host, port */
+	NACRE_GLOBAL_STREAMLOCAL_FORWARD,       /* host: path of the socket to listen at */
+	NACRE_GLOBAL_CANCEL_STREAMLOCAL_FORWARD /* host: path */
+};
+
+/* The two kinds of network interface that tun@openssh.com joins, and "any" for its number. */
+enum nacre_tunnel_mode { NACRE_TUNNEL_MODE_PACKETS = 1, NACRE_TUNNEL_MODE_FRAMES = 2 };
+#define NACRE_TUNNEL_UNIT_ANY 0x7fffffffu
+
 /* Size of a terminal, RFC 4254 section 6.2: characters, and pixels (0 if unknown). */
 struct nacre_window_size {
 	uint32_t columns, rows, width, height;
@@ -271,6 +299,15 @@ struct nacre_event {
 		struct {
 			struct nacre_span type;
 			struct nacre_span payload; /* type-specific data, undecoded */
+			enum nacre_channel_kind kind;
+			struct nacre_span host; /* or path */
+			uint32_t port;          /* as the peer says: may exceed 65,535 */
+			struct nacre_span originator;
+			uint32_t originator_port;
+			struct {
+				uint32_t mode; /* enum nacre_tunnel_mode, hostile */
+				uint32_t unit; /* number of the interface, or ..._UNIT_ANY */
+			} tunnel;
 		} channel_open;
 		struct {
 			uint32_t reason;
@@ -312,11 +349,14 @@ struct nacre_event {
 		struct {
 			struct nacre_span name;
 			bool want_reply;
-			struct nacre_span payload;
+			struct nacre_span payload; /* undecoded */
+			enum nacre_global_kind kind;
+			struct nacre_span host; /* or path */
+			uint32_t port;          /* as the peer says: may exceed 65,535 */
 		} global_request;
 		struct {
 			bool success;
-			struct nacre_span payload;
+			struct nacre_span payload; /* see nacre_global_tcpip_forward() */
 		} global_reply;
 		struct {
 			bool by_peer; /* the peer's DISCONNECT, or it closed the connection */
@@ -478,6 +518,22 @@ int nacre_channel_peer_number(
 /* direct-tcpip, RFC 4254 section 7.2. */
 int nacre_channel_open_direct_tcpip(struct nacre_session *session, const char *host, uint16_t port,
     const char *originator, uint16_t originator_port, uint32_t *channel);
+/* forwarded-tcpip, RFC 4254 section 7.2: "host" and "port" are those of the tcpip-forward request. */
+int nacre_channel_open_forwarded_tcpip(struct nacre_session *session, const char *host,
+    uint16_t port, const char *originator, uint16_t originator_port, uint32_t *channel);
+/* direct-streamlocal@openssh.com and forwarded-streamlocal@openssh.com: "path" of a Unix socket. */
+int nacre_channel_open_direct_streamlocal(
+    struct nacre_session *session, const char *path, uint32_t *channel);
+int nacre_channel_open_forwarded_streamlocal(
+    struct nacre_session *session, const char *path, uint32_t *channel);
+/* x11, RFC 4254 section 6.3.2: who connected to the display. */
+int nacre_channel_open_x11(struct nacre_session *session, const char *originator,
+    uint16_t originator_port, uint32_t *channel);
+/* auth-agent@openssh.com. */
+int nacre_channel_open_agent(struct nacre_session *session, uint32_t *channel);
+/* tun@openssh.com: "unit" is the number of the peer's interface. */
+int nacre_channel_open_tunnel(
+    struct nacre_session *session, enum nacre_tunnel_mode mode, uint32_t unit, uint32_t *channel);
 /* Answers to NACRE_EVENT_CHANNEL_OPEN, at any later time. */
 int nacre_channel_accept(struct nacre_session *session, uint32_t channel);
 int nacre_channel_refuse(struct nacre_session *session, uint32_t channel,
@@ -550,12 +606,24 @@ int nacre_channel_request_exit_status(
 int nacre_channel_request_exit_signal(struct nacre_session *session, uint32_t channel,
     const char *name, bool core_dumped, const char *message);
 int nacre_channel_request_agent(struct nacre_session *session, uint32_t channel, bool want_reply);
+/* x11-req, RFC 4254 section 6.3.1; "cookie" is hexadecimal. "single": one connection only. */
+int nacre_channel_request_x11(struct nacre_session *session, uint32_t channel, bool want_reply,
+    bool single, const char *protocol, const char *cookie, uint32_t screen);
 int nacre_channel_request_eow(struct nacre_session *session, uint32_t channel);
 /* Global requests (RFC 4254 section 4), and the answer to the peer's oldest that wants a reply. */
 int nacre_global_request(
     struct nacre_session *session, const char *name, bool want_reply, struct nacre_span payload);
 int nacre_global_request_reply(
     struct nacre_session *session, bool success, struct nacre_span payload);
+/* tcpip-forward and its end, RFC 4254 section 7.1, with want_reply: the peer is to listen at "host"
+ * ("": everywhere, "localhost": its loopback, or an address) and "port". For port 0 the peer chooses
+ * one, and the payload of the successful GLOBAL_REPLY is its number (uint32). */
+int nacre_global_tcpip_forward(struct nacre_session *session, const char *host, uint16_t port);
+int nacre_global_cancel_tcpip_forward(
+    struct nacre_session *session, const char *host, uint16_t port);
+/* streamlocal-forward@openssh.com and its end, with want_reply: the peer is to listen at a path. */
+int nacre_global_streamlocal_forward(struct nacre_session *session, const char *path);
+int nacre_global_cancel_streamlocal_forward(struct nacre_session *session, const char *path);
 /* no-more-sessions@openssh.com. On the server's session it is enforced by the library. */
 int nacre_session_no_more_sessions(struct nacre_session *session);
 

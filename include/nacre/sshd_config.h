@@ -263,7 +263,8 @@ int nacre_sshd_config_print(const struct nacre_sshd_config *config, struct nacre
 /* The command of a subsystem, or NULL. */
 const char *nacre_sshd_config_subsystem(
     const struct nacre_sshd_config *config, struct nacre_span name);
-/* Seconds after which a channel of this type is closed when idle (ChannelTimeout); 0: never. */
+/* Seconds after which a channel of this type is closed when idle (ChannelTimeout); 0: never. The
+ * type "global", for all channels together, is not what a wildcard means. */
 int nacre_sshd_config_channel_timeout(
     const struct nacre_sshd_config *config, struct nacre_span type);
 

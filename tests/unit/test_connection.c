@@ -272,7 +272,7 @@ test_thousand_channels(void **state)
 		numbers[i] = open_channel(pair, NULL);
 	/* All windows have their bound, but for the least that each channel needs. */
 	assert_true(pair.server->session.connection->granted <=
-		    (uint64_t)4 * 64 * 1024 * 1024 + 1000 * 32 * 1024);
+		    (uint64_t)64 * 1024 * 1024 + 1000 * 32 * 1024);
 	for (size_t i = 0; i < 1000; i++)
 		nacre_channel_close(&pair.client->session, numbers[i]);
 	for (size_t i = 0; i < 1000; i++)
@@ -306,7 +306,7 @@ test_unread_data_is_kept(void **state)
 	assert_span(nacre_channel_data(&pair.server->session, remote, NACRE_STREAM_DATA), "e two ");
 	end_expect(pair.server, pair.client, NACRE_EVENT_CHANNEL_DATA);
 	end_quiet(pair.server, pair.client); /* no EOF before all was read */
-	assert_int_equal(connection_unread(pair.server->session.connection), 11);
+	assert_int_equal(pair.server->session.connection->unread, 11);
 	assert_span(
 	    nacre_channel_data(&pair.server->session, remote, NACRE_STREAM_DATA), "e two three");
 	assert_int_equal(
@@ -342,7 +342,7 @@ test_two_streams(void **state)
 	nacre_channel_write(
 	    &pair.client->session, local, NACRE_STREAM_STDERR, nacre_span_of("err"));
 	end_quiet(pair.server, pair.client);
-	assert_int_equal(connection_unread(pair.server->session.connection), 0);
+	assert_int_equal(pair.server->session.connection->unread, 0);
 	pair_free(pair);
 }
 
@@ -427,7 +427,7 @@ test_window_is_obeyed_and_reopened(void **state)
 
 	(void)state;
 	sent = fill(pair.client, local);
-	assert_int_equal(sent, 64 * 1024); /* one part in 64 of all windows, 4 MiB */
+	assert_int_equal(sent, 32 * 1024); /* one part in 32 of all windows, 1 MiB */
 	assert_int_equal(nacre_channel_send_window(&pair.client->session, local), 0);
 	assert_null(nacre_channel_room(&pair.client->session, local, NACRE_STREAM_DATA, &length));
 	end_quiet(pair.client, pair.server); /* not writable */
@@ -472,9 +472,9 @@ test_writable_after_output_drained(void **state)
 /* A transfer of "rounds" round trips of "milliseconds": bytes delivered in each are what the
  * window allows. Returns the window in the end, and the adjustments in *adjustments. */
 static uint32_t
-transfer(struct pair pair, int rounds, uint32_t milliseconds, size_t per_round, size_t *adjustments)
+transfer_on(struct pair pair, uint32_t local, uint32_t remote, int rounds, uint32_t milliseconds,
+    size_t per_round, size_t *adjustments)
 {
-	uint32_t remote, local = open_channel(pair, &remote);
 	struct nacre_event event;
 
 	pair.server->transport.round_trip = milliseconds;
@@ -499,6 +499,14 @@ transfer(struct pair pair, int rounds, uint32_t milliseconds, size_t per_round, 
 		pair.server->transport.now += milliseconds;
 	}
 	return channel_find(pair.server->session.connection, remote)->window_size;
+}
+
+static uint32_t
+transfer(struct pair pair, int rounds, uint32_t milliseconds, size_t per_round, size_t *adjustments)
+{
+	uint32_t remote, local = open_channel(pair, &remote);
+
+	return transfer_on(pair, local, remote, rounds, milliseconds, per_round, adjustments);
 }
 
 static void
@@ -543,6 +551,44 @@ test_slow_program_keeps_the_window_small(void **state)
 	pair_free(pair);
 }
 
+/* A program that was fast and becomes slow: what waits for it becomes less, and it never waits. */
+static void
+test_window_follows_the_program(void **state)
+{
+	struct pair pair = pair_new();
+	uint32_t remote, local = open_channel(pair, &remote);
+	const struct channel *channel = channel_find(pair.server->session.connection, remote);
+	struct nacre_session *server = &pair.server->session;
+	struct nacre_event event;
+	size_t adjustments;
+
+	(void)state;
+	assert_int_equal(
+	    transfer_on(pair, local, remote, 10, 50, SIZE_MAX, &adjustments), 64 * 1024 * 1024);
+	/* From now on it takes 256 KiB in a round trip. */
+	for (int i = 0; i < 400; i++) {
+		size_t taken = 0;
+		fill(pair.client, local);
+		while (end_next(pair.server, pair.client, &event))
+			assert_int_equal(event.kind, NACRE_EVENT_CHANNEL_DATA);
+		pair.server->transport.now += 50;
+		while (taken < (size_t)256 * 1024) {
+			struct nacre_span data =
+			    nacre_channel_data(server, remote, NACRE_STREAM_DATA);
+			size_t length = data.length < 32768 ? data.length : 32768;
+			assert_true(length > 0);
+			nacre_channel_consume(server, remote, NACRE_STREAM_DATA, length);
+			taken += length;
+		}
+		while (end_next(pair.client, pair.server, &event))
+			assert_int_equal(event.kind, NACRE_EVENT_CHANNEL_WRITABLE);
+	}
+	assert_int_equal(channel->window_size, 2 * 1024 * 1024);
+	assert_true(channel->unread <= 2 * 1024 * 1024);
+	assert_int_equal(pair.server->session.connection->granted, channel->window_size);
+	pair_free(pair);
+}
+
 static void
 test_session_windows_are_bounded(void **state)
 {
@@ -553,7 +599,7 @@ test_session_windows_are_bounded(void **state)
 	for (int i = 0; i < 20; i++)
 		transfer(pair, 10, 50, SIZE_MAX, &adjustments);
 	/* Whoever comes late gets the least window that works. */
-	assert_true(pair.server->session.connection->granted <= 4 * 1024 * 1024 + 20 * 32 * 1024);
+	assert_true(pair.server->session.connection->granted <= 1024 * 1024 + 20 * 32 * 1024);
 	pair_free(pair);
 }
 
@@ -686,11 +732,11 @@ test_global_requests(void **state)
 	struct nacre_event event;
 
 	(void)state;
-	nacre_global_request(
-	    &pair.client->session, "tcpip-forward", true, nacre_span_of("payload"));
+	nacre_global_request(&pair.client->session, "x@example", true, nacre_span_of("payload"));
 	nacre_global_request(&pair.client->session, "keepalive@openssh.com", true, nothing);
 	event = end_expect(pair.server, pair.client, NACRE_EVENT_GLOBAL_REQUEST);
-	assert_span(event.u.global_request.name, "tcpip-forward");
+	assert_span(event.u.global_request.name, "x@example");
+	assert_int_equal(event.u.global_request.kind, NACRE_GLOBAL_OTHER);
 	assert_span(event.u.global_request.payload, "payload");
 	end_expect(pair.server, pair.client, NACRE_EVENT_GLOBAL_REQUEST);
 	nacre_global_request_reply(&pair.server->session, true, nacre_span_of("port"));
@@ -702,6 +748,78 @@ test_global_requests(void **state)
 	assert_span(event.u.global_reply.payload, "port");
 	event = end_expect(pair.client, pair.server, NACRE_EVENT_GLOBAL_REPLY);
 	assert_false(event.u.global_reply.success);
+	pair_free(pair);
+}
+
+/* One of each request about forwarding, as the other side sees it. */
+static void
+test_forwarding_requests(void **state)
+{
+	struct pair pair = pair_new();
+	static const enum nacre_global_kind kinds[] = {NACRE_GLOBAL_TCPIP_FORWARD,
+	    NACRE_GLOBAL_CANCEL_TCPIP_FORWARD, NACRE_GLOBAL_STREAMLOCAL_FORWARD,
+	    NACRE_GLOBAL_CANCEL_STREAMLOCAL_FORWARD};
+	struct nacre_session *client = &pair.client->session;
+
+	(void)state;
+	nacre_global_tcpip_forward(client, "localhost", 8080);
+	nacre_global_cancel_tcpip_forward(client, "localhost", 8080);
+	nacre_global_streamlocal_forward(client, "/run/socket");
+	nacre_global_cancel_streamlocal_forward(client, "/run/socket");
+	for (size_t i = 0; i < 4; i++) {
+		struct nacre_event event =
+		    end_expect(pair.server, pair.client, NACRE_EVENT_GLOBAL_REQUEST);
+		assert_int_equal(event.u.global_request.kind, kinds[i]);
+		assert_true(event.u.global_request.want_reply);
+		assert_span(event.u.global_request.host, i < 2 ? "localhost" : "/run/socket");
+		assert_int_equal(event.u.global_request.port, i < 2 ? 8080 : 0);
+	}
+	pair_free(pair);
+}
+
+static struct nacre_event
+expect_open(struct end *end, struct end *peer, enum nacre_channel_kind kind, const char *host,
+    uint32_t port)
+{
+	struct nacre_event event = end_expect(end, peer, NACRE_EVENT_CHANNEL_OPEN);
+
+	assert_int_equal(event.u.channel_open.kind, kind);
+	assert_span(event.u.channel_open.host, host);
+	assert_int_equal(event.u.channel_open.port, port);
+	return event;
+}
+
+/* One of each type of forwarded channel, as the other side sees it. */
+static void
+test_forwarding_channels(void **state)
+{
+	struct pair pair = pair_new();
+	struct nacre_session *client = &pair.client->session, *server = &pair.server->session;
+	struct nacre_event event;
+	uint32_t number;
+
+	(void)state;
+	nacre_channel_open_direct_tcpip(client, "db", 5432, "127.0.0.1", 40000, &number);
+	event = expect_open(pair.server, pair.client, NACRE_CHANNEL_DIRECT_TCPIP, "db", 5432);
+	assert_span(event.u.channel_open.originator, "127.0.0.1");
+	assert_int_equal(event.u.channel_open.originator_port, 40000);
+	nacre_channel_open_direct_streamlocal(client, "/run/db", &number);
+	expect_open(pair.server, pair.client, NACRE_CHANNEL_DIRECT_STREAMLOCAL, "/run/db", 0);
+	nacre_channel_open_tunnel(client, NACRE_TUNNEL_MODE_FRAMES, NACRE_TUNNEL_UNIT_ANY, &number);
+	event = expect_open(pair.server, pair.client, NACRE_CHANNEL_TUNNEL, "", 0);
+	assert_int_equal(event.u.channel_open.tunnel.mode, NACRE_TUNNEL_MODE_FRAMES);
+	assert_int_equal(event.u.channel_open.tunnel.unit, NACRE_TUNNEL_UNIT_ANY);
+	nacre_channel_open_forwarded_tcpip(server, "localhost", 8080, "::1", 40001, &number);
+	event =
+	    expect_open(pair.client, pair.server, NACRE_CHANNEL_FORWARDED_TCPIP, "localhost", 8080);
+	assert_span(event.u.channel_open.originator, "::1");
+	nacre_channel_open_forwarded_streamlocal(server, "/run/s", &number);
+	expect_open(pair.client, pair.server, NACRE_CHANNEL_FORWARDED_STREAMLOCAL, "/run/s", 0);
+	nacre_channel_open_x11(server, "127.0.0.1", 40002, &number);
+	event = expect_open(pair.client, pair.server, NACRE_CHANNEL_X11, "", 0);
+	assert_int_equal(event.u.channel_open.originator_port, 40002);
+	nacre_channel_open_agent(server, &number);
+	expect_open(pair.client, pair.server, NACRE_CHANNEL_AGENT, "", 0);
 	pair_free(pair);
 }
 
@@ -962,11 +1080,14 @@ main(void)
 	    cmocka_unit_test(test_writable_after_output_drained),
 	    cmocka_unit_test(test_window_follows_the_path),
 	    cmocka_unit_test(test_slow_program_keeps_the_window_small),
+	    cmocka_unit_test(test_window_follows_the_program),
 	    cmocka_unit_test(test_session_windows_are_bounded),
 	    cmocka_unit_test(test_peer_maximum_packet),
 	    cmocka_unit_test(test_typed_requests),
 	    cmocka_unit_test(test_request_replies),
 	    cmocka_unit_test(test_global_requests),
+	    cmocka_unit_test(test_forwarding_requests),
+	    cmocka_unit_test(test_forwarding_channels),
 	    cmocka_unit_test(test_no_more_sessions),
 	    cmocka_unit_test(test_unknown_channels),
 	    cmocka_unit_test(test_data_rules),
