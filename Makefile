@@ -156,6 +156,15 @@ $(unconfined_sshd): $(sources_sshd:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/tests/unco
 	$(CC) -pie -o $@ $(NACRE_LDFLAGS) $(LDFLAGS) '-Wl,-rpath,$$ORIGIN/../lib' \
 	    $(filter-out %/sshd/network.o,$(filter %.o,$^)) $(shared_library) $(libs_sshd) $(base_libs)
 
+# sshd whose network process tries what it must not be able to do, as an attacker would.
+probing_sshd := $(BUILD)/tests/sshd-probing
+unit-tests: $(if $(SANITIZE),,$(probing_sshd))
+$(probing_sshd): $(sources_sshd:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/tests/interop/probe.o \
+    $(shared_library) $(backend_module)
+	@mkdir -p $(@D)
+	$(CC) -pie -o $@ $(NACRE_LDFLAGS) $(LDFLAGS) '-Wl,-rpath,$$ORIGIN/../lib' \
+	    -Wl,--wrap=frame_receive_with $(filter %.o,$^) $(shared_library) $(libs_sshd) $(base_libs)
+
 # Fuzz targets: tests/fuzz/fuzz_NAME.c. For the checks each is a plain program that replays a corpus;
 # "make fuzz" builds them with libFuzzer (clang) and runs each for FUZZ_SECONDS.
 fuzz_names := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))

@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -356,6 +357,10 @@ say_what_is_not_in_force(const struct nacre_sshd_config *config)
 static void
 say_what_is_given_up(const struct server *server)
 {
+	if (server->privileged && getpwnam("sshd") == NULL)
+		nacre_log(NACRE_LOG_INFO,
+		    "Privilege separation user sshd does not exist: the process that talks to "
+		    "strangers runs as nobody, whom other programs may run as, too.");
 	if (!server->privileged)
 		nacre_log(NACRE_LOG_INFO,
 		    "Not running as root: only this user can log in, by public key; the process "

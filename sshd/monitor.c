@@ -261,6 +261,8 @@ answer_request(struct login *login, struct nacre_reader *request,
 		login->state = MONITOR_ASKING;
 	if (answer.kind == ANSWER_SUCCESS)
 		enter(login);
+	if (answer.kind == ANSWER_DISCONNECT)
+		login->state = MONITOR_REFUSED;
 	answer_free(&answer);
 	return error;
 }
@@ -459,6 +461,10 @@ handle_statistics(struct login *login, struct nacre_reader *request)
 	return 0;
 }
 
+#define BEFORE_SESSION                                                         \
+	(MONITOR_PROXIED | MONITOR_STRANGER | MONITOR_KEYED | MONITOR_ASKING | \
+	    MONITOR_AUTHENTICATED | MONITOR_REFUSED)
+
 static const struct {
 	enum monitor_message type;
 	unsigned states;
@@ -470,12 +476,8 @@ static const struct {
     {MONITOR_RESPOND, MONITOR_ASKING, handle_respond},
     {MONITOR_EXPORT, MONITOR_AUTHENTICATED, handle_export},
     {MONITOR_PROXY, MONITOR_PROXIED, proxy_named},
-    {MONITOR_LOG,
-	MONITOR_PROXIED | MONITOR_STRANGER | MONITOR_KEYED | MONITOR_ASKING | MONITOR_AUTHENTICATED,
-	handle_log},
-    {MONITOR_END,
-	MONITOR_PROXIED | MONITOR_STRANGER | MONITOR_KEYED | MONITOR_ASKING | MONITOR_AUTHENTICATED,
-	handle_end},
+    {MONITOR_LOG, BEFORE_SESSION, handle_log},
+    {MONITOR_END, BEFORE_SESSION, handle_end},
     {MONITOR_PROVE, MONITOR_SESSION, handle_prove},
     {MONITOR_TERMINAL, MONITOR_SESSION, terminal_open},
     {MONITOR_LOGIN, MONITOR_SESSION, terminal_login},

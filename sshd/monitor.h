@@ -19,7 +19,8 @@ enum monitor_state {
 	MONITOR_ASKING = 4,        /* an INFO_REQUEST is unanswered */
 	MONITOR_AUTHENTICATED = 8, /* the network process was told SUCCESS */
 	MONITOR_SESSION = 16,      /* the session process runs; the network process is gone */
-	MONITOR_PROXIED = 32       /* first of all, a proxy has to name the client */
+	MONITOR_PROXIED = 32,      /* first of all, a proxy has to name the client */
+	MONITOR_REFUSED = 64       /* the network process was told to disconnect */
 };
 
 enum monitor_message {

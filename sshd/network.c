@@ -16,10 +16,8 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pwd.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -349,7 +347,6 @@ network_main(struct server *server, int monitor)
 	struct nacre_span blobs[2 * server->host_key_count + 1];
 	struct nacre_session_options options;
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	title_set("[net]");
 	/* What a peer may choose must be there before the file system is gone. */
 	nacre_crypto_preload(false);

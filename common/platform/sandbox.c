@@ -10,6 +10,7 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <signal.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -147,6 +148,10 @@ nacre_sandbox_enter(const struct nacre_sandbox *sandbox, const char **step)
 	if (sandbox->drop && nacre_account_drop(sandbox->uid, sandbox->gid) != 0)
 		return NACRE_ERROR_SYSTEM;
 	nacre_sandbox_protect_memory();
+	/* The kernel forgets this when the identity changes. */
+	*step = "end with the parent";
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
+		return NACRE_ERROR_SYSTEM;
 	*step = "resource limits";
 	if (limit_resources(sandbox) != 0)
 		return NACRE_ERROR_SYSTEM;

@@ -24,7 +24,8 @@ struct nacre_sandbox {
 	size_t memory_limit;  /* bytes of data (heap and private mappings); 0: unlimited */
 };
 
-/* Applies all of it, no_new_privs, no core dumps, no files, no processes, and a seccomp filter that
+/* Applies all of it, no_new_privs, no core dumps, no files, no processes, the end of the parent as
+ * its own, and a seccomp filter that
  * kills the process at a system call other than what a program that talks over its open descriptors
  * needs. 0, or NACRE_ERROR_SYSTEM with errno and *step naming what failed (static). */
 int nacre_sandbox_enter(const struct nacre_sandbox *sandbox, const char **step);
