@@ -23,6 +23,10 @@ INCLUDEDIR ?= $(PREFIX)/include
 MANDIR ?= $(PREFIX)/share/man
 LIBEXECDIR ?= $(PREFIX)/libexec/nacre
 SYSCONFDIR ?= /etc/ssh
+PAMDIR ?= /etc/pam.d
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
+TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
 
 comma := ,
 PKG_CONFIG ?= pkg-config
@@ -249,6 +253,10 @@ sbin_programs := $(filter sshd,$(programs))
 bin_programs := $(filter-out $(sbin_programs) $(libexec_programs),$(programs))
 manual_pages := $(wildcard man/*.[158])
 section = $(subst .,,$(suffix $(1)))
+# Units, users, PAM, a first configuration.
+install_deploy = DESTDIR='$(DESTDIR)' SBINDIR='$(SBINDIR)' SYSCONFDIR='$(SYSCONFDIR)' PAMDIR='$(PAMDIR)' \
+    PAM_STYLE='$(PAM_STYLE)' UNITDIR='$(UNITDIR)' SYSUSERSDIR='$(SYSUSERSDIR)' TMPFILESDIR='$(TMPFILESDIR)' \
+    deploy/install.sh
 install: all
 	install -d $(addprefix $(DESTDIR),$(BINDIR) $(SBINDIR) $(LIBDIR)/pkgconfig $(INCLUDEDIR)/nacre $(LIBEXECDIR))
 	install -m 755 $(shared_library) $(module_files) $(DESTDIR)$(LIBDIR)
@@ -260,7 +268,9 @@ install: all
 	$(if $(sbin_programs),install -m 755 $(sbin_programs:%=$(BUILD)/bin/%) $(DESTDIR)$(SBINDIR))
 	$(if $(libexec_programs),install -m 755 $(libexec_programs:%=$(BUILD)/bin/%) $(DESTDIR)$(LIBEXECDIR))
 	$(foreach page,$(manual_pages),install -D -m 644 $(page) $(DESTDIR)$(MANDIR)/man$(call section,$(page))/$(notdir $(page)) &&) true
+	@$(install_deploy) install
 uninstall:
+	@$(install_deploy) remove
 	rm -f $(addprefix $(DESTDIR)$(BINDIR)/,$(bin_programs)) $(addprefix $(DESTDIR)$(SBINDIR)/,$(sbin_programs))
 	rm -f $(addprefix $(DESTDIR)$(LIBEXECDIR)/,$(libexec_programs)) $(DESTDIR)$(LIBDIR)/libnacre.so
 	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/,$(notdir $(shared_library) $(module_files) $(static_library)) pkgconfig/nacre.pc)

@@ -1,5 +1,6 @@
 /* Listening sockets: made, taken over across a reload, closed. */
 #include "listener.h"
+#include "service.h"
 
 #include <nacre/log.h>
 
@@ -100,6 +101,21 @@ bind_new(const struct addrinfo *wanted)
 	return -1;
 }
 
+static bool
+keep_socket(struct listen_sockets *sockets, int fd)
+{
+	struct listen_socket *all = reallocarray(sockets->all, sockets->count + 1, sizeof *all);
+
+	if (all == NULL) {
+		close(fd);
+		return false;
+	}
+	sockets->all = all;
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	all[sockets->count++] = (struct listen_socket){WATCHED_SOCKET, fd};
+	return true;
+}
+
 static void
 add_socket(struct listen_sockets *sockets, const struct addrinfo *wanted)
 {
@@ -117,15 +133,8 @@ add_socket(struct listen_sockets *sockets, const struct addrinfo *wanted)
 			    strerror(errno));
 		return;
 	}
-	struct listen_socket *all = reallocarray(sockets->all, sockets->count + 1, sizeof *all);
-	if (all == NULL) {
-		close(fd);
-		return;
-	}
-	sockets->all = all;
-	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-	all[sockets->count++] = (struct listen_socket){WATCHED_SOCKET, fd};
-	nacre_log(NACRE_LOG_INFO, "Server listening on %s port %s.", host, port);
+	if (keep_socket(sockets, fd))
+		nacre_log(NACRE_LOG_INFO, "Server listening on %s port %s.", host, port);
 }
 
 static void
@@ -149,10 +158,39 @@ open_address(struct listen_sockets *sockets, const struct nacre_listen_address *
 	freeaddrinfo(list);
 }
 
+/* From the service manager; it knows what it listens on, and our configuration is not asked. */
+static void
+add_passed(struct listen_sockets *sockets, int fd)
+{
+	struct peer ends;
+	int listens = 0;
+	socklen_t length = sizeof listens;
+
+	fcntl(fd, F_SETFD, FD_CLOEXEC);
+	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &length) != 0 || !listens) {
+		nacre_log(NACRE_LOG_ERROR,
+		    "descriptor %d from the service manager is no socket that listens: is "
+		    "Accept=yes set? Then start sshd with -i",
+		    fd);
+		return;
+	}
+	if (!keep_socket(sockets, fd))
+		return;
+	peer_of(fd, &ends);
+	nacre_log(
+	    NACRE_LOG_INFO, "Server listening on %s port %d.", ends.local_address, ends.local_port);
+}
+
 int
 listen_sockets_open(struct listen_sockets *sockets, const struct nacre_sshd_config *config)
 {
+	size_t passed = service_sockets();
+
 	*sockets = (struct listen_sockets){0};
+	for (size_t i = 0; i < passed; i++)
+		add_passed(sockets, SERVICE_FIRST_SOCKET + (int)i);
+	if (passed > 0)
+		return sockets->count > 0 ? 0 : NACRE_ERROR_SYSTEM;
 	for (size_t i = 0; i < config->listen_address_count; i++)
 		open_address(sockets, &config->listen_addresses[i], config->address_family);
 	close_inherited();
@@ -171,7 +209,9 @@ listen_sockets_keep(const struct listen_sockets *sockets)
 		snprintf(list + used, sizeof list - used, "%d ", sockets->all[i].fd);
 		fcntl(sockets->all[i].fd, F_SETFD, 0);
 	}
-	setenv(INHERITED, list, 1);
+	/* Those of the service manager it names itself. */
+	if (service_sockets() == 0)
+		setenv(INHERITED, list, 1);
 }
 
 void

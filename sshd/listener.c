@@ -9,6 +9,7 @@
 #include "listener.h"
 #include "metrics.h"
 #include "server.h"
+#include "service.h"
 
 #include <nacre/log.h>
 #include <nacre/poller.h>
@@ -203,9 +204,11 @@ reload(struct listener *listener)
 	sigset_t none;
 
 	nacre_log(NACRE_LOG_INFO, "Received SIGHUP; restarting.");
+	service_reloading();
 	if (!new_configuration_works(listener)) {
 		nacre_log(NACRE_LOG_ERROR,
 		    "The configuration has errors: going on with the one in force. Try: sshd -t");
+		service_goes_on("The configuration has errors: going on with the one before");
 		return;
 	}
 	listen_sockets_keep(&listener->sockets);
@@ -418,7 +421,9 @@ listener_run(struct server *server, int argc, char **argv)
 	metrics_start(server->config);
 	watch(&listener);
 	prepare(&listener);
+	service_ready();
 	int status = serve(&listener);
+	service_stopping();
 	metrics_stop();
 	if (pid_file != NULL)
 		unlink(pid_file);
