@@ -113,6 +113,8 @@ void terminal_logout_all(struct login *login);
 /* authenticate_hostbased.c: the same. */
 enum answer_kind authenticate_hostbased(
     struct login *login, struct nacre_reader *fields, struct answer *answer);
+/* chroot.c: the session's root directory, or NULL. Ends the process when it is not fit to be one. */
+const char *chroot_path(const struct login *login);
 
 /* policy.c: whether the account may log in at all; says why not on the log. */
 bool policy_allows(struct login *login);

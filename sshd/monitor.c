@@ -333,42 +333,6 @@ handle_end(struct login *login, struct nacre_reader *request)
 	leave(login, 255);
 }
 
-/* ChrootDirectory, expanded; nobody but root may be able to change any part of the path. */
-static const char *
-session_root(const struct login *login)
-{
-	static char path[4096];
-	struct nacre_buffer expanded = {0};
-	char uid[24];
-	const struct nacre_token tokens[] = {
-	    {'h', login->account.home}, {'u', login->account.name}, {'U', uid}};
-	struct stat status;
-
-	if (login->config->chroot_directory == NULL)
-		return NULL;
-	snprintf(uid, sizeof uid, "%ld", (long)login->account.uid);
-	if (nacre_expand_tokens(login->config->chroot_directory, tokens, MEMBERS(tokens), false,
-		&expanded, NULL) != 0 ||
-	    nacre_buffer_length(&expanded) >= sizeof path - 1)
-		nacre_fatal("bad ChrootDirectory \"%s\"", login->config->chroot_directory);
-	snprintf(path, sizeof path, "%.*s/", (int)nacre_buffer_length(&expanded),
-	    (const char *)expanded.data + expanded.start);
-	nacre_buffer_free(&expanded);
-	if (path[0] != '/')
-		nacre_fatal("chroot path does not begin at root");
-	for (char *slash = path; (slash = strchr(slash, '/')) != NULL; slash++) {
-		char after = slash[1];
-		slash[1] = '\0';
-		if (stat(path, &status) != 0)
-			nacre_fatal("stat(\"%s\"): %s", path, strerror(errno));
-		if (status.st_uid != 0 || (status.st_mode & 022) != 0 || !S_ISDIR(status.st_mode))
-			nacre_fatal(
-			    "bad ownership or modes for chroot directory component \"%s\"", path);
-		slash[1] = after;
-	}
-	return path;
-}
-
 static _Noreturn void
 become_session(struct login *login, int socket, struct nacre_span state)
 {
@@ -378,7 +342,7 @@ become_session(struct login *login, int socket, struct nacre_span state)
 	login->control = -1;
 	metrics_report_forget();
 	host_keys_forget(login->server);
-	if (nacre_account_become(&login->account, session_root(login)) != 0) {
+	if (nacre_account_become(&login->account, chroot_path(login)) != 0) {
 		nacre_log(
 		    NACRE_LOG_FATAL, "cannot become %s: %s", login->account.name, strerror(errno));
 		_exit(255);

@@ -14,6 +14,7 @@
 #define PIPE_BYTES   (256 * 1024)
 #define INTERNAL     "internal-sftp"
 #define REFUSED_EXIT 254
+#define SFTP_ONLY    "This service allows sftp connections only.\n"
 #define PASSWD       "/usr/bin/passwd"
 
 /* What is to be run once ForceCommand and command= have had their say. */
@@ -23,6 +24,7 @@ struct program {
 	const char *subsystem;
 	const char *forced_by; /* for the log, or NULL */
 	bool sftp;
+	bool sftp_only;       /* but something else was asked for */
 	bool change_password; /* in place of all that */
 };
 
@@ -51,8 +53,8 @@ decide(const struct channel *channel, struct program *program)
 		program->original = program->command;
 		program->command = forced;
 	}
-	program->sftp =
-	    (forced != NULL || program->subsystem != NULL) && is_internal(program->command);
+	program->sftp = program->subsystem != NULL && is_internal(program->command);
+	program->sftp_only = forced != NULL && !program->sftp && is_internal(forced);
 }
 
 /* Under the names that ChannelTimeout has for it. */
@@ -314,6 +316,10 @@ program_start(struct channel *channel, const char *command, const char *subsyste
 		return end_at_once(channel, 1);
 	if (program.sftp && !program.change_password)
 		return sftp_start(channel, program.command);
+	if (program.sftp_only && !program.change_password) {
+		greeting_say(channel, nacre_span_of(SFTP_ONLY), NACRE_STREAM_DATA);
+		return end_at_once(channel, 1);
+	}
 	user_mark_packets(channel->user, channel->has_terminal);
 	channel->started = channel->has_terminal ? start_on_terminal(channel, &program)
 						 : start_on_pipes(channel, &program);

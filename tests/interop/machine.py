@@ -21,7 +21,6 @@ HostKey {host_key}
 PidFile none
 LogLevel VERBOSE
 LoginGraceTime 60
-PrintMotd no
 {config}
 '''
 
