@@ -7,6 +7,7 @@
 #include <dlfcn.h>
 #include <shadow.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -120,7 +121,7 @@ stand_in_setting(void)
 	while ((entry = getspent()) != NULL && !hash_usable(entry->sp_pwdp))
 		;
 	if (entry != NULL && strlen(entry->sp_pwdp) < sizeof found)
-		strcpy(found, entry->sp_pwdp);
+		snprintf(found, sizeof found, "%s", entry->sp_pwdp);
 	endspent();
 	if (found[0] != '\0')
 		return found;

@@ -195,9 +195,11 @@ nacre_process_start(const struct nacre_process_start *start)
 	sigprocmask(SIG_SETMASK, &all, &before);
 	/* The child makes nothing but system calls until it is another program. One that starts a
 	 * program itself needs memory of its own. */
-	pid_t pid = start->first != NULL
-			? fork()
-			: vfork(); /* NOLINT(clang-analyzer-security.insecureAPI.vfork) */
+	pid_t pid;
+	if (start->first != NULL)
+		pid = fork();
+	else
+		pid = vfork(); /* NOLINT(clang-analyzer-security.insecureAPI.vfork) */
 	if (pid == 0)
 		child_run(start); /* NOLINT(clang-analyzer-unix.Vfork) */
 	int error = errno;
