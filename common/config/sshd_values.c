@@ -580,7 +580,6 @@ static int
 subsystem_read(struct parse *parse, const struct keyword *keyword)
 {
 	struct nacre_sshd_config *config = parse->config;
-	const struct sshd_parse *run = (const struct sshd_parse *)(const void *)parse;
 	struct nacre_subsystem *grown;
 
 	(void)keyword;
@@ -588,14 +587,9 @@ subsystem_read(struct parse *parse, const struct keyword *keyword)
 		return NACRE_ERROR_FORMAT;
 	if (parse_arguments(parse) < 2)
 		return parse_fail(parse, "Missing subsystem command.");
-	if (!parse->store)
+	/* The first of a name counts, as in OpenSSH from 9.5 on. */
+	if (!parse->store || subsystem_known(config, parse->line.words[1]))
 		return 0;
-	if (subsystem_known(config, parse->line.words[1])) {
-		if (run->pass == SSHD_CHECK)
-			return parse_fail(
-			    parse, "Subsystem '%s' already defined.", parse->line.words[1]);
-		return 0;
-	}
 	grown = arena_grow(
 	    parse->arena, config->subsystems, config->subsystem_count, sizeof *config->subsystems);
 	if (grown == NULL)

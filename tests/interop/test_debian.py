@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
-from conftest import (IS_ROOT, PASSWORD, PORTS, Server, hash_password, make_key, nacre, need, openssh_server,
-                      public_line, run)
+from conftest import (IS_ROOT, PASSWORD, PORTS, Server, hash_password, knows_penalties, make_key, nacre,
+                      need, openssh_server, public_line, run)
 from machine import enter_command, make_machine  # noqa: F401 (a fixture)
 
 DROP_IN = '''TrustedUserCAKeys /etc/ssh/user_ca.pub
@@ -71,7 +71,7 @@ class Host:
         folder, port = self.machine.path(f'server{len(self.machine.servers)}'), PORTS.take()
         os.mkdir(folder)
         command = [program, '-D', '-e', '-p', str(port), '-o', 'ListenAddress=127.0.0.1']
-        if program == nacre('sshd'):  # OpenSSH 9.2 has no such thing: everybody here has one address
+        if knows_penalties(program):  # everybody here has one address
             command += ['-o', 'PerSourcePenalties=no']
         server = Server(enter_command(self.machine.folder, command), port, folder,
                         [self.host_keys['ed25519']], 'alice')

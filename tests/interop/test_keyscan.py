@@ -32,7 +32,8 @@ def test_prints_what_openssh_prints(server, options):
     words = [*options, '-p', str(server.port), '127.0.0.1']
     ours, theirs = scan(*words), run(['ssh-keyscan', *words])
     assert ours.returncode == theirs.returncode == 0
-    assert lines(ours.stdout) == lines(theirs.stdout)
+    # Newer ones print the comments with the banners among the keys.
+    assert lines(ours.stdout) == [line for line in lines(theirs.stdout) if line[0] not in '#;']
     assert len(ours.stdout) > 50
 
 
