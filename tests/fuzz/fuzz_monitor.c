@@ -209,6 +209,7 @@ setup(void)
 	demand(nacre_key_generate(NACRE_KEY_ED25519, 0, &fuzz.key) == 0);
 	nacre_key_put_blob(fuzz.key, true, &fuzz.host_key.blob);
 	fuzz.host_key.private_key = fuzz.host_key.public_key = fuzz.key;
+	fuzz.host_key.text_length = 1; /* not in an agent */
 	fuzz.server.host_keys = &fuzz.host_key;
 	fuzz.server.host_key_count = 1;
 	fuzz.server.key_file = -1;

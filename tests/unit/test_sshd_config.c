@@ -260,7 +260,7 @@ reads_penalties(void **state)
 	assert_int_equal(config->per_source_penalties.authfail, 7);
 	assert_int_equal(config->per_source_penalties.max_sources4, 9);
 	assert_true(config->per_source_penalties.overflow_deny_all);
-	assert_false(config->per_source_penalties.overflow6_deny_all);
+	assert_true(config->per_source_penalties.overflow6_deny_all); /* as overflow */
 	assert_int_equal(config->per_source_penalties.noauth, 1);
 	nacre_sshd_config_free(config);
 	assert_int_equal(load(&config, NULL, "PerSourcePenalties no\n"), 0);
