@@ -61,6 +61,7 @@ channel_remove(struct channel *channel)
 		return;
 	channel->gone = user->something_gone = true;
 	release(channel);
+	x11_end(channel);
 	terminal_release(channel);
 	if (channel->terminal >= 0)
 		close(channel->terminal);

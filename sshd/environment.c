@@ -158,6 +158,8 @@ put_connection(const struct channel *channel, struct environment *environment)
 		environment_put(environment, "SSH_TTY", channel->terminal_name);
 	if (channel->user->auth_info_path[0] != '\0')
 		environment_put(environment, "SSH_USER_AUTH", channel->user->auth_info_path);
+	if (x11_display(channel) != NULL)
+		environment_put(environment, "DISPLAY", x11_display(channel));
 	if (channel->user->agent_path[0] != '\0')
 		environment_put(environment, "SSH_AUTH_SOCK", channel->user->agent_path);
 }

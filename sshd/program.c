@@ -205,30 +205,71 @@ start_program(const struct channel *channel, const struct program *program, cons
 	return nacre_process_start(&start);
 }
 
+/* The program after another one, which reads "input"; that is freed. */
+static pid_t
+start_after(const struct channel *channel, const struct program *program, const int *theirs,
+    struct nacre_process_start *first, struct nacre_buffer *input)
+{
+	first->new_session = first->controlling_terminal = false;
+	first->directory_optional = true;
+	if (input->failed ||
+	    nacre_process_memory_file("login script", nacre_buffer_span(input), &first->input) != 0)
+		first->input = -1;
+	pid_t child = start_program(channel, program, theirs, first->environment, first);
+	if (first->input >= 0)
+		close(first->input);
+	nacre_buffer_free(input);
+	return child;
+}
+
 /* Through the user's shell, so that one that lets nobody in does not let a script in either. */
 static pid_t
 start_with_script(const struct channel *channel, const struct program *program, const int *theirs,
-    char *const *environment)
+    char *const *environment, const char *command)
 {
 	struct nacre_process_start script = start_of(channel, theirs, environment);
-	struct nacre_buffer command = {0};
 	char name[256], option[] = "-c";
+	char *const arguments[] = {name, option, (char *)command, NULL};
+	struct nacre_buffer input = {0};
+
+	snprintf(name, sizeof name, "%.200s", last_part(script.path));
+	script.arguments = arguments;
+	x11_for_script(channel, &input);
+	return start_after(channel, program, theirs, &script, &input);
+}
+
+/* Where no script does it, xauth learns of a forwarded display. */
+static pid_t
+start_with_xauth(const struct channel *channel, const struct program *program, const int *theirs,
+    char *const *environment)
+{
+	struct nacre_process_start xauth = start_of(channel, theirs, environment);
+	char name[] = "xauth", quiet[] = "-q", from_input[] = "-";
+	char *const arguments[] = {name, quiet, from_input, NULL};
+	struct nacre_buffer input = {0};
+
+	xauth.path = channel->user->config->xauth_location;
+	xauth.arguments = arguments;
+	x11_for_xauth(channel, &input);
+	return start_after(channel, program, theirs, &xauth, &input);
+}
+
+static pid_t
+start_with_first(const struct channel *channel, const struct program *program, const int *theirs,
+    char *const *environment)
+{
+	struct nacre_buffer command = {0};
 	pid_t child;
 
-	if (program->change_password ||
-	    !login_script_command(channel, program->subsystem != NULL, &command))
+	if (program->change_password)
 		return start_program(channel, program, theirs, environment, NULL);
-	snprintf(name, sizeof name, "%.200s", last_part(script.path));
-	char *const arguments[] = {name, option, (char *)command.data + command.start, NULL};
-	script.arguments = arguments;
-	script.new_session = script.controlling_terminal = false;
-	script.directory_optional = true;
-	if (nacre_process_memory_file(
-		"login script", (struct nacre_span){NULL, 0}, &script.input) != 0)
-		script.input = -1;
-	child = start_program(channel, program, theirs, environment, &script);
-	if (script.input >= 0)
-		close(script.input);
+	if (login_script_command(channel, program->subsystem != NULL, &command))
+		child = start_with_script(channel, program, theirs, environment,
+		    (const char *)command.data + command.start);
+	else if (x11_display(channel) != NULL)
+		child = start_with_xauth(channel, program, theirs, environment);
+	else
+		child = start_program(channel, program, theirs, environment, NULL);
 	nacre_buffer_free(&command);
 	return child;
 }
@@ -239,7 +280,7 @@ start_with(struct channel *channel, const struct program *program, const int *th
 	struct environment environment = {0};
 
 	environment_make(channel, program->original, &environment);
-	channel->child = start_with_script(channel, program, theirs, environment.entries);
+	channel->child = start_with_first(channel, program, theirs, environment.entries);
 	environment_free(&environment);
 	if (channel->child > 0)
 		return true;

@@ -179,6 +179,7 @@ request_eow(struct channel *channel, const struct nacre_event *event)
 
 static bool (*const requests[])(struct channel *, const struct nacre_event *) = {
     [NACRE_REQUEST_PTY] = request_pty,
+    [NACRE_REQUEST_X11] = x11_request,
     [NACRE_REQUEST_ENV] = request_env,
     [NACRE_REQUEST_SHELL] = request_shell,
     [NACRE_REQUEST_EXEC] = request_exec,

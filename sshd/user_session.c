@@ -474,6 +474,9 @@ take_permissions(struct user_session *user)
 	user->permit_forwarding = !config->disable_forwarding &&
 				  (unlimited || options->permit_port_forwarding) &&
 				  !user->login->password_expired;
+	user->permit_x11 = config->x11_forwarding && !config->disable_forwarding &&
+			   (unlimited || options->permit_x11_forwarding) &&
+			   !user->login->password_expired;
 }
 
 /* A thousand forwarded connections are more than what programs are usually given; those of the user

@@ -20,6 +20,7 @@ struct user_session;
 struct channel;
 struct acceptor;
 struct resolver;
+struct x11;
 struct global_reply;
 struct addrinfo;
 
@@ -66,6 +67,7 @@ struct channel {
 	char terminal_name[NACRE_PTY_NAME_LENGTH];
 	char *term;
 	struct environment environment; /* from env requests */
+	struct x11 *x11;                /* NULL: no display is forwarded for it */
 	struct nacre_sftp_thread *sftp;
 	int sftp_status;
 	/* Forwarding: addresses that are left to try, and why the last one did not do. */
@@ -84,7 +86,8 @@ struct acceptor {
 	const char *channel_type; /* as ChannelTimeout names it */
 	char *host;               /* as the client asked for it, or the path of a Unix socket */
 	unsigned port;
-	bool removes; /* the path in the end, while it is the file below */
+	const struct channel *owner; /* X11: the session whose display it is; else NULL */
+	bool removes;                /* the path in the end, while it is the file below */
 	dev_t device;
 	ino_t inode;
 	bool gone; /* to be freed when nothing refers to it any more */
@@ -102,7 +105,7 @@ struct user_session {
 	struct resolver *resolver; /* NULL until a name is looked up */
 	struct global_reply *replies;
 	int session_count;
-	bool permit_pty, permit_agent, permit_forwarding;
+	bool permit_pty, permit_agent, permit_forwarding, permit_x11;
 	char auth_info_path[64]; /* of the file of ExposeAuthInfo; empty: none */
 	uint64_t sent, received; /* bytes on the connection since login */
 	uint64_t rekeys, channels_opened;
@@ -257,6 +260,17 @@ void global_reply(
 /* auth_info.c: writes the file of ExposeAuthInfo, if it is wanted, and takes it away again. */
 void auth_info_expose(struct user_session *user);
 void auth_info_remove(struct user_session *user);
+
+/* x11.c */
+bool x11_request(struct channel *channel, const struct nacre_event *event);
+/* The session ends, and with it its display. */
+void x11_end(struct channel *channel);
+/* For DISPLAY; NULL: there is none. */
+const char *x11_display(const struct channel *channel);
+/* What a login script reads: protocol and cookie. Nothing where no display is forwarded. */
+void x11_for_script(const struct channel *channel, struct nacre_buffer *text);
+/* What xauth reads. */
+void x11_for_xauth(const struct channel *channel, struct nacre_buffer *text);
 
 /* agent_forward.c */
 bool agent_listen(struct user_session *user);
