@@ -158,7 +158,6 @@ struct nacre_client {
 	char *agent_path, *forward_agent_path;
 };
 
-
 /* connect.c -------------------------------------------------------------------------------- */
 
 /* ConnectTimeout counts from now. */

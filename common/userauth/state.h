@@ -58,7 +58,7 @@ enum server_state {
 struct userauth {
 	struct transport *transport;
 	bool server;
-	bool service; /* asked for (client) or given (server) */
+	bool service;              /* asked for (client) or given (server) */
 	unsigned service_requests; /* that were answered */
 	bool done;
 	bool announce; /* AUTHENTICATED is owed to the program */
