@@ -59,6 +59,35 @@ set_options(struct server *server)
 	return 0;
 }
 
+static void
+add_names(struct nacre_buffer *names, const char *list)
+{
+	struct nacre_span left = nacre_span_of(list), name;
+
+	while ((name = nacre_list_next(&left)).length > 0) {
+		if (nacre_list_contains(nacre_buffer_span(names), name))
+			continue;
+		if (nacre_buffer_length(names) > 0)
+			nacre_put_byte(names, ',');
+		nacre_put_span(names, name);
+	}
+}
+
+/* For server-sig-algs: what is accepted, and what else we verify. Clients look there for the plain
+ * algorithm of a certificate, too, and a Match block may accept what the rest does not. */
+static int
+announce_signatures(struct server *server)
+{
+	struct nacre_buffer names = {0};
+
+	if (server->config->pubkey_accepted_algorithms != NULL)
+		add_names(&names, server->config->pubkey_accepted_algorithms);
+	add_names(&names, nacre_signature_algorithms_default());
+	server->signature_algorithms = nacre_span_to_string(nacre_buffer_span(&names));
+	nacre_buffer_free(&names);
+	return server->signature_algorithms != NULL ? 0 : NACRE_ERROR_MEMORY;
+}
+
 int
 server_configure(struct server *server)
 {
@@ -79,7 +108,7 @@ server_configure(struct server *server)
 		nacre_log_lines(NACRE_LOG_INFO, nacre_buffer_span(&server->config->warnings));
 	nacre_log_lines(NACRE_LOG_ERROR, nacre_buffer_span(&server->config->error));
 	server_log_open(server);
-	return error;
+	return error != 0 ? error : announce_signatures(server);
 }
 
 /* The file of groups for group exchange; without one the built-in groups do. */
@@ -159,7 +188,7 @@ server_session_options(
 	    .compression = config->compression ? "none,zlib@openssh.com" : "none",
 	    .host_keys = blobs,
 	    .host_key_count = blob_count,
-	    .server_signature_algorithms = config->pubkey_accepted_algorithms,
+	    .server_signature_algorithms = server->signature_algorithms,
 	    .moduli = server->moduli,
 	    .required_rsa_bits = (unsigned)config->required_rsa_size,
 	    .rekey_bytes = config->rekey_limit,
@@ -173,6 +202,7 @@ server_free(struct server *server)
 {
 	host_keys_free(server);
 	free(server->host_key_algorithms);
+	free(server->signature_algorithms);
 	nacre_buffer_free(&server->moduli_text);
 	nacre_sshd_config_free(server->config);
 	server->config = NULL;

@@ -38,6 +38,7 @@ server_encode(const struct server *server, struct nacre_buffer *state)
 	nacre_put_boolean(state, line->quiet);
 	nacre_put_u32(state, line->debug);
 	put_text(state, server->host_key_algorithms);
+	put_text(state, server->signature_algorithms);
 	(void)nacre_sshd_config_export(server->config, state);
 	nacre_put_u32(state, (uint32_t)server->host_key_count);
 	for (size_t i = 0; i < server->host_key_count; i++) {
@@ -86,6 +87,7 @@ server_decode(struct server *server, struct nacre_span state)
 	line->quiet = nacre_get_boolean(&reader);
 	line->debug = nacre_get_u32(&reader);
 	server->host_key_algorithms = get_text(&reader);
+	server->signature_algorithms = get_text(&reader);
 	if (nacre_sshd_config_import(&reader, nacre_client_assemble, &server->config) != 0)
 		reader.failed = true;
 	decode_keys(server, &reader);

@@ -52,6 +52,7 @@ struct server {
 	size_t host_key_count;
 	int key_file; /* memory file with the private key files; -1 where it must not be */
 	char *host_key_algorithms;       /* that our keys can sign */
+	char *signature_algorithms;      /* of users, that clients are told */
 	struct nacre_buffer moduli_text; /* in the listener */
 	struct nacre_span moduli;        /* there, or in the state that a worker was given */
 	bool privileged;                 /* we are root */
