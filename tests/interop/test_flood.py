@@ -9,11 +9,14 @@ import os
 import random
 import selectors
 import socket
+import struct
 import time
 
 import pytest
 
 from conftest import PATIENCE, SANITIZED, nacre, until
+from hostile_peer import (IGNORE, KEXINIT, SERVICE_REQUEST, USERAUTH_REQUEST, Peer, kexinit, message, number,
+                          string)
 
 SSHD = nacre('sshd')
 SECONDS = float(os.environ.get('NACRE_FLOOD_SECONDS', '3'))
@@ -151,3 +154,71 @@ def test_logins_in_a_flood(servers, nacre_ssh, kind, sources):
     if not SANITIZED:
         until(lambda: memory_of(server) < before + 256,
               lambda: f'memory: {before} KiB before, {memory_of(server)} KiB after')
+
+
+# One stranger that wants much ---------------------------------------------------------------------
+
+def large_kexinit(peer):
+    peer.greet()
+    names = b','.join(b'algorithm-%05d' % count for count in range(20000))
+    return peer.seal(message(KEXINIT, os.urandom(16), string(names[:200000]), string(names[:20000]),
+                             *[string('none')] * 8, b'\0', number(0)))
+
+
+def packet_that_never_ends(peer):
+    peer.greet()
+    return struct.pack('>IB', 262140, 4) + bytes(200000)
+
+
+def many(payload, count):
+    """Sends the same message so often; after the key exchange and the request for the service."""
+    def fill(peer):
+        peer.ask_for_login()
+        return b''.join(peer.seal(payload) for _ in range(count))
+    return fill
+
+
+def request(user, method='none', *rest):
+    return message(USERAUTH_REQUEST, string(user), string('ssh-connection'), string(method), *rest)
+
+
+GREED = {
+    'large KEXINIT': large_kexinit,
+    'packet that never ends': packet_that_never_ends,
+    'pings, answers unread': many(message(192, string(b'p' * 30000)), 1000),
+    'ignored messages': many(message(IGNORE, string(b'p' * 30000)), 500),
+    'unknown messages, answers unread': many(message(200), 20000),
+    'services, answers unread': many(message(SERVICE_REQUEST, string('ssh-userauth')), 20000),
+    'logins, answers unread': many(request('nosuchuser'), 2000),
+    'logins of long names': many(request('n' * 100000, 'm' * 100000), 50),
+    'long passwords': many(request('nosuchuser', 'password', b'\0', string('p' * 200000)), 50),
+    'key exchanges': many(kexinit(), 1000),
+}
+
+
+def push(connection, data):
+    """Sends what the other side takes within a second or two, and reads nothing."""
+    connection.setblocking(False)
+    end, view = time.monotonic() + 2, memoryview(data)
+    while view and time.monotonic() < end:
+        try:
+            view = view[connection.send(view[:65536]):]
+        except BlockingIOError:
+            time.sleep(0.01)
+        except OSError:
+            return
+
+
+@pytest.mark.skipif(SANITIZED, reason='the memory is that of the sanitizers')
+@pytest.mark.parametrize('greed', GREED)
+def test_memory_of_one_stranger(servers, greed):
+    server = servers.sshd(SSHD, 'MaxAuthTries 100000\nLogLevel INFO\n')
+    until(lambda: len(processes_of(server)) == 3, 'the worker that waits')
+    before = memory_of(server)
+    with socket.create_connection(('127.0.0.1', server.port), PATIENCE) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        data = GREED[greed](Peer(connection))
+        push(connection, data)
+        time.sleep(0.3)
+        assert memory_of(server) < before + 4096
+    until(lambda: len(processes_of(server)) <= 3, 'the end of its processes')
