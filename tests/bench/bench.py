@@ -8,10 +8,12 @@ drifts does not favour one, and the ratio is that of the medians. Links with del
 network namespaces and netdelay.c, which needs root; without root those rows are left out and said so.
 """
 import argparse
+import contextlib
 import ctypes
 import os
 import pwd
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -23,6 +25,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
+CLIENTS = 8
 CLONE_NEWNET = 0x40000000
 LIBC = ctypes.CDLL(None, use_errno=True)
 SERVER_ADDRESS, CLIENT_ADDRESS = '10.99.0.2', '10.99.0.1'
@@ -251,6 +254,28 @@ class Bench:
             self.row(what, f'{figures["openssh"] * 1e3:.1f} ms', f'{figures["nacre"] * 1e3:.1f} ms',
                      f'{ratio:.3f}', f'<= {limit}', ratio <= limit)
 
+    def parallel(self):
+        """Logins a second of eight clients that each log in again and again, as a shell would."""
+        rates = {'openssh': [], 'nacre': []}
+        servers = [(suite, Server(self, suite)) for suite in (self.openssh, self.nacre)]
+        for _ in range(3):
+            for suite, server in servers:
+                count = 6 if suite is self.openssh else 40
+                command = ' '.join(map(shlex.quote, self.command(suite, server, 'true')))
+                loop = f'i=0; while [ $i -lt {count} ]; do {command} || exit 1; i=$((i+1)); done'
+                start = time.perf_counter()
+                clients = [subprocess.Popen(['/bin/sh', '-c', loop], stdin=subprocess.DEVNULL,
+                                            env=dict(os.environ, HOME=self.directory))
+                           for _ in range(CLIENTS)]
+                if any([client.wait() for client in clients]):
+                    raise SystemExit(f'bench: a login of several at once has failed with {suite.name}')
+                rates[suite.name].append(CLIENTS * count / (time.perf_counter() - start))
+        for _, server in servers:
+            server.stop()
+        openssh, nacre = (statistics.median(rates[name]) for name in ('openssh', 'nacre'))
+        self.row(f'logins a second, {CLIENTS} clients at once', f'{openssh:.1f}', f'{nacre:.1f}',
+                 f'{nacre / openssh:.2f}', '>= 8', nacre / openssh >= 8)
+
     # Logins over distance -----------------------------------------------------------------------
 
     def distance(self):
@@ -375,6 +400,44 @@ class Bench:
         self.row('idle session on the server, PSS', f'{figures["openssh"]:.2f} MiB',
                  f'{figures["nacre"]:.2f} MiB', f'{ratio:.2f}', '<= 1 MiB', figures['nacre'] <= 1.0)
 
+    def crowd(self):
+        """Many idle sessions at once, and the listener beside."""
+        listeners = {}
+        for suite in (self.openssh, self.nacre):
+            server = Server(self, suite)
+            self.timed(self.command(suite, server, 'true'))
+            time.sleep(1)
+            listeners[suite.name] = proportional_size(server.process.pid) / 1024
+            if suite is self.nacre:
+                total = self.idle_sessions(server, self.options.sessions)
+            server.stop()
+        self.row('listener, PSS', f'{listeners["openssh"]:.2f} MiB', f'{listeners["nacre"]:.2f} MiB',
+                 f'{listeners["nacre"] / listeners["openssh"]:.2f}', '<= 2 MiB', listeners['nacre'] <= 2)
+        each = total / self.options.sessions
+        self.row(f'{self.options.sessions} idle sessions, PSS of each', '', f'{each:.2f} MiB', '',
+                 '<= 1 MiB', each <= 1)
+
+    def idle_sessions(self, server, count):
+        """MiB of so many sessions; all of them must answer, and end with their clients."""
+        command = self.command(self.nacre, server, 'echo here; exec cat')
+        environment, clients = dict(os.environ, HOME=self.directory), []
+        for _ in range(count):
+            clients.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                            env=environment))
+            if len(clients) % 20 == 0:
+                check_answers(clients[-20:])
+        check_answers(clients[len(clients) // 20 * 20:])
+        time.sleep(4)
+        total = sum(proportional_size(pid) for pid in sshd_below(server.process.pid)) / 1024
+        for client in clients:
+            client.stdin.write(b'still here\n')
+            client.stdin.close()
+        for client in clients:
+            if client.stdout.read() != b'still here\n' or client.wait() != 0:
+                raise SystemExit('bench: an idle session did not end cleanly')
+        wait_for(lambda: len(sshd_below(server.process.pid)) <= 2, 'the processes of idle sessions to end')
+        return total
+
     def needs_root(self, what):
         if os.geteuid() == 0 and shutil.which('ip'):
             return True
@@ -411,6 +474,31 @@ def established_sockets(port):
     return inodes
 
 
+def check_answers(clients):
+    for client in clients:
+        if client.stdout.readline() != b'here\n':
+            raise SystemExit('bench: one of many sessions was not to be had')
+
+
+def proportional_size(pid):
+    """KiB, PSS."""
+    with open(f'/proc/{pid}/smaps_rollup') as rollup:
+        return int(re.search(r'^Pss:\s+(\d+)', rollup.read(), re.MULTILINE).group(1))
+
+
+def sshd_below(listener):
+    """Processes of sshd that come from a listener, without the programs that users run."""
+    tree, found = parents(), []
+    for pid in tree:
+        top = pid
+        while tree.get(top, 0) > 1 and top != listener:
+            top = tree[top]
+        with contextlib.suppress(OSError), open(f'/proc/{pid}/cmdline', 'rb') as line:
+            if top == listener and pid != listener and re.match(rb'(/\S*/)?sshd\b', line.read()):
+                found.append(pid)
+    return found
+
+
 def session_memory(server):
     """MiB of proportional set size of the sshd processes that serve the one open connection: the
     tree, below the listener, of whichever process holds the connection's socket."""
@@ -441,15 +529,15 @@ def session_memory(server):
             words = line.read()
         if not re.match(rb'(/\S*/)?sshd\b', words):
             continue
-        with open(f'/proc/{pid}/smaps_rollup') as rollup:
-            total += int(re.search(r'^Pss:\s+(\d+)', rollup.read(), re.MULTILINE).group(1))
+        total += proportional_size(pid)
     if total == 0:
         raise SystemExit('bench: found no process of the session')
     return total / 1024
 
 
-MEASURES = {'login': Bench.login, 'distance': Bench.distance, 'bulk': Bench.bulk,
-            'bulk-distance': Bench.bulk_distance, 'memory': Bench.memory}
+MEASURES = {'login': Bench.login, 'parallel': Bench.parallel, 'distance': Bench.distance,
+            'bulk': Bench.bulk, 'bulk-distance': Bench.bulk_distance, 'memory': Bench.memory,
+            'crowd': Bench.crowd}
 
 
 def main():
@@ -458,6 +546,7 @@ def main():
     parser.add_argument('--only', default=','.join(MEASURES))
     parser.add_argument('--runs', type=int, default=40)
     parser.add_argument('--size', type=int, default=1024, help='MiB of the bulk transfers')
+    parser.add_argument('--sessions', type=int, default=1000, help='idle sessions at once')
     parser.add_argument('--list', action='store_true')
     options = parser.parse_args()
     if options.list:
