@@ -1,6 +1,8 @@
 # The sources of each program in build/bin, and the libraries that only it needs (libs_NAME).
 sources_sftp-server := sshd/sftp_server.c
 sources_sshd := $(filter-out sshd/sftp_server.c,$(wildcard sshd/*.c))
+# The sanitizers' crypt() is the one that is there from the start, or none.
+libs_sshd := $(if $(SANITIZE),-Wl$(comma)--no-as-needed -lcrypt -Wl$(comma)--as-needed)
 sources_ssh := ssh/ssh.c ssh/options.c ssh/query.c ssh/session.c ssh/escape.c ssh/stream.c
 sources_ssh-agent := ssh/agent.c ssh/agent_serve.c ssh/agent_socket.c
 sources_ssh-keyscan := $(wildcard ssh/keyscan*.c)

@@ -48,12 +48,12 @@ bool
 login_script_command(const struct channel *channel, bool subsystem, struct nacre_buffer *command)
 {
 	char own[4096];
-	const char *path = own_script(channel, subsystem, own, sizeof own) ? own : SYSTEM_SCRIPT;
+	bool has_own = own_script(channel, subsystem, own, sizeof own);
 
-	if (path == (const char *)SYSTEM_SCRIPT && !exists(path))
+	if (!has_own && !exists(SYSTEM_SCRIPT))
 		return false;
 	nacre_put_format(command, "/bin/sh ");
-	put_quoted(command, path);
+	put_quoted(command, has_own ? own : SYSTEM_SCRIPT);
 	nacre_put_byte(command, 0);
 	return !command->failed;
 }

@@ -245,6 +245,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (login.config != fuzz.server.config)
 		nacre_sshd_config_free(login.config);
 	nacre_account_clear(&login.account);
+	free(login.remote_name);
 	authentication_free(&login.authentication);
 	nacre_buffer_free(&login.session_identifier);
 	nacre_buffer_free(&login.host_key);
