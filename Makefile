@@ -3,6 +3,7 @@
 #   make                     library, programs, documentation checks
 #   make demo                a tour on the loopback, nothing outside a temporary directory
 #   make check               unit, fuzz-corpus, interop and end-to-end tests
+#   make check-openssh       OpenSSH's own regression tests against Nacre's server
 #   make bench               figures beside the installed OpenSSH
 #   make lint                clang-format, clang-tidy, cppcheck
 #   make install PREFIX=/usr/local DESTDIR=
@@ -81,7 +82,7 @@ include programs.mk
 programs := $(patsubst sources_%,%,$(filter sources_%,$(.VARIABLES)))
 program_files := $(programs:%=$(BUILD)/bin/%)
 
-.PHONY: all library programs unit-tests clean install uninstall check check-unit demo bench lint
+.PHONY: all library programs unit-tests clean install uninstall check check-unit check-openssh demo bench lint
 all: library programs
 library: $(shared_library) $(module_files) $(static_library) $(BUILD)/lib/libnacre.so $(BUILD)/lib/nacre.pc
 programs: $(program_files)
@@ -222,6 +223,12 @@ check:
 	@deploy/dependencies.sh check
 	$(MAKE) --no-print-directory -j$(JOBS) all unit-tests fuzz-replays examples
 	@tests/check.sh $(BUILD)
+
+# OpenSSH's own regression tests, with its clients: they take a quarter of an hour.
+check-openssh:
+	@deploy/dependencies.sh check openssh
+	$(MAKE) --no-print-directory -j$(JOBS) all
+	@NACRE_BUILD=$(BUILD) tests/interop/openssh_tests.py --jobs $(JOBS) $(TESTS)
 
 bench:
 	@deploy/dependencies.sh bench

@@ -9,6 +9,9 @@ apk_build="gcc make pkgconf musl-dev linux-headers libsodium-dev openssl-dev zli
 apt_check="libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-paramiko openssh-client openssh-server putty-tools dropbear-bin curl git rsync sshpass iproute2 procps passwd ssh-audit valgrind fail2ban haproxy python3-prometheus-client xvfb xauth x11-apps x11-utils"
 dnf_check="libcmocka-devel python3-pytest python3-pytest-xdist python3-paramiko openssh-clients openssh-server putty dropbear curl git rsync sshpass iproute procps-ng shadow-utils ssh-audit valgrind fail2ban haproxy python3-prometheus_client xorg-x11-server-Xvfb xorg-x11-xauth xclock xdpyinfo xwininfo"
 apk_check="cmocka-dev py3-pytest py3-pytest-xdist py3-paramiko openssh putty dropbear curl git rsync sshpass iproute2 procps shadow ssh-audit valgrind fail2ban haproxy py3-prometheus-client xvfb xauth xclock xdpyinfo xwininfo"
+apt_openssh="openssh-tests putty-tools make"
+dnf_openssh="putty make"
+apk_openssh="putty make"
 apt_lint="clang-format clang-tidy cppcheck clang"
 dnf_lint="clang-tools-extra cppcheck clang"
 apk_lint="clang-extra-tools cppcheck clang"
@@ -17,9 +20,10 @@ apt=$apt_build dnf=$dnf_build apk=$apk_build
 for group in "$@"; do
 	case $group in
 	check | bench) apt="$apt $apt_check" dnf="$dnf $dnf_check" apk="$apk $apk_check" ;;
+	openssh) apt="$apt $apt_openssh" dnf="$dnf $dnf_openssh" apk="$apk $apk_openssh" ;;
 	lint) apt="$apt $apt_lint" dnf="$dnf $dnf_lint" apk="$apk $apk_lint" ;;
 	*)
-		echo "usage: dependencies.sh [check] [bench] [lint]" >&2
+		echo "usage: dependencies.sh [check] [bench] [openssh] [lint]" >&2
 		exit 2
 		;;
 	esac

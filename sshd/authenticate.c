@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #define SERVICE      AUTHENTICATION_SERVICE
-#define BANNER_BYTES ((size_t)64 * 1024)
+#define BANNER_BYTES ((size_t)200 * 1024) /* it is one packet */
 /* An attempt that fails takes this long, or twice, four times and so on as long. A password is
  * hashed, but by some modules of PAM only for users that exist. */
 #define KEY_FAILURE_US      1000
@@ -427,6 +427,22 @@ attempt(struct login *login, uint8_t number, struct nacre_span name, struct nacr
 	return 0;
 }
 
+/* Keeps the name as it came; what is behind a colon asks for a style of authentication, of which we
+ * have none. The name of the account is left. */
+static struct nacre_span
+take_user(struct authentication *authentication, struct nacre_span user)
+{
+	const uint8_t *colon = user.length > 0 ? memchr(user.data, ':', user.length) : NULL;
+
+	free(authentication->requested);
+	authentication->requested = nacre_span_to_string(user);
+	if (authentication->requested == NULL)
+		nacre_fatal("out of memory");
+	if (colon != NULL)
+		user.length = (size_t)(colon - user.data);
+	return user;
+}
+
 int
 authenticate(struct login *login, struct nacre_reader *request, struct answer *answer)
 {
@@ -439,6 +455,7 @@ authenticate(struct login *login, struct nacre_reader *request, struct answer *a
 	if (request->failed || !nacre_span_equals(service, SERVICE) ||
 	    memchr(user.data, 0, user.length) != NULL)
 		return NACRE_ERROR_PROTOCOL;
+	user = take_user(authentication, user);
 	authentication->attempts++;
 	if (authentication->asking)
 		pam_cancel(login->pam);
@@ -466,6 +483,7 @@ void
 authentication_free(struct authentication *authentication)
 {
 	free(authentication->user);
+	free(authentication->requested);
 	free(authentication->method);
 	for (size_t i = 0; i < authentication->remaining_count; i++)
 		free(authentication->remaining[i]);

@@ -25,7 +25,7 @@ put_signed_data(const struct login *login, bool host_bound, struct nacre_span al
 {
 	nacre_put_string_span(data, nacre_buffer_span(&login->session_identifier));
 	nacre_put_byte(data, MESSAGE_REQUEST);
-	nacre_put_cstring(data, login->authentication.user);
+	nacre_put_cstring(data, login->authentication.requested);
 	nacre_put_cstring(data, AUTHENTICATION_SERVICE);
 	nacre_put_cstring(data, host_bound ? "publickey-hostbound-v00@openssh.com" : "publickey");
 	nacre_put_boolean(data, true);

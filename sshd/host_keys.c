@@ -151,6 +151,15 @@ load_private(struct server *server, const char *path, struct nacre_buffer *all)
 			nacre_log(NACRE_LOG_ERROR, "Unable to load host key \"%s\": %s", path,
 			    nacre_error_string(error));
 	}
+	if (error == 0 && (nacre_key_type(key) == NACRE_KEY_ED25519_SK ||
+			      nacre_key_type(key) == NACRE_KEY_ECDSA_SK)) {
+		nacre_log(NACRE_LOG_ERROR,
+		    "Unable to load host key \"%s\": it is in a security key, which cannot sign "
+		    "for "
+		    "a host here; use a key in a file or in an agent (HostKeyAgent)",
+		    path);
+		error = NACRE_ERROR_UNSUPPORTED;
+	}
 	if (error == 0)
 		add_key(server, path, key, nacre_buffer_span(&text), all);
 	nacre_key_free(key);

@@ -24,7 +24,8 @@ struct key_record {
 
 /* The state of user authentication (authenticate.c). */
 struct authentication {
-	char *user; /* as the peer says; NULL before the first request */
+	char *user;      /* as the peer says; NULL before the first request */
+	char *requested; /* the same with the style behind it, "user:style", as it is signed */
 	bool started;
 	bool allowed; /* the account exists and policy lets it in */
 	bool refused; /* RefuseConnection */

@@ -33,15 +33,13 @@ log_identity(const char *what, const struct identity *identity)
 }
 
 /* "rsa-sha2-512-cert-v01@openssh.com" is announced in server-sig-algs as "rsa-sha2-512". */
-static struct nacre_span
-plain_algorithm(struct nacre_span name)
+static bool
+server_takes(struct nacre_span list, struct nacre_span name)
 {
-	static const char suffix[] = "-cert-v01@openssh.com";
-	const size_t length = sizeof suffix - 1;
+	const char *plain = nacre_signature_algorithm_plain(name);
 
-	if (name.length > length && memcmp(name.data + name.length - length, suffix, length) == 0)
-		name.length -= length;
-	return name;
+	return list.length == 0 || nacre_list_contains(list, name) ||
+	       (plain != NULL && nacre_list_contains(list, nacre_span_of(plain)));
 }
 
 /* Allowed here and, as far as it told, by the server. */
@@ -51,8 +49,7 @@ algorithm_usable(const struct nacre_client *client, struct nacre_span name)
 	const struct nacre_span server = nacre_session_server_signature_algorithms(client->session);
 
 	return algorithms_allowed(client->config->pubkey_accepted_algorithms, name) &&
-	       (server.length == 0 || nacre_list_contains(server, name) ||
-		   nacre_list_contains(server, plain_algorithm(name)));
+	       server_takes(server, name);
 }
 
 /* What the identity signs with; empty if with nothing. An RSA key's format names its signature with

@@ -128,6 +128,15 @@ nacre_signature_algorithm_fits(struct nacre_span algorithm, const struct nacre_k
 }
 
 const char *
+nacre_signature_algorithm_plain(struct nacre_span algorithm)
+{
+	bool certified;
+	const struct signature_algorithm *found = signature_algorithm_find(algorithm, &certified);
+
+	return found != NULL ? found->name : NULL;
+}
+
+const char *
 nacre_key_signature_algorithms(const struct nacre_key *key)
 {
 	return key->certificate != NULL ? key->kind->certificate_names : key->kind->algorithms;

@@ -1,6 +1,8 @@
 /* SSH_MSG_EXT_INFO, RFC 8308: what a server tells behind its first NEWKEYS, and what came. */
 #include <transport/state.h>
 
+#include <nacre/key.h>
+
 #define EXTENSIONS_MAX  64
 #define EXTENSION_BYTES ((size_t)64 * 1024)
 
@@ -9,6 +11,26 @@ peer_wants_extensions(const struct transport *transport)
 {
 	return nacre_list_contains(
 	    transport_peer_kex_algorithms(transport), nacre_span_of("ext-info-c"));
+}
+
+/* What signatures may be made with: clients look for the plain names where only those of
+ * certificates are accepted, too. */
+static void
+put_signature_algorithms(const char *accepted, struct nacre_buffer *message)
+{
+	struct nacre_span list = nacre_span_of(accepted), name;
+	struct nacre_buffer names = {0};
+
+	nacre_put_format(&names, "%s", accepted);
+	while ((name = nacre_list_next(&list)).length > 0) {
+		const char *plain = nacre_signature_algorithm_plain(name);
+
+		if (plain != NULL &&
+		    !nacre_list_contains(nacre_buffer_span(&names), nacre_span_of(plain)))
+			nacre_put_format(&names, ",%s", plain);
+	}
+	nacre_put_string_span(message, nacre_buffer_span(&names));
+	nacre_buffer_free(&names);
 }
 
 int
@@ -21,7 +43,7 @@ extension_send(struct transport *transport)
 	message = transport_begin(transport, MESSAGE_EXT_INFO);
 	nacre_put_u32(message, 4);
 	nacre_put_cstring(message, "server-sig-algs");
-	nacre_put_cstring(message, transport->server_signature_algorithms);
+	put_signature_algorithms(transport->server_signature_algorithms, message);
 	nacre_put_cstring(message, "publickey-hostbound@openssh.com");
 	nacre_put_cstring(message, "0");
 	nacre_put_cstring(message, "ping@openssh.com");

@@ -63,6 +63,9 @@ const char *nacre_key_signature_algorithms(const struct nacre_key *key);
 /* All signature algorithms the library verifies by default, without those of certificates, as a
  * name-list (that of server-sig-algs, RFC 8308); static. */
 const char *nacre_signature_algorithms_default(void);
+/* What a signature is called that is made with "algorithm", itself or its -cert-v01@openssh.com
+ * name: "rsa-sha2-512" for "rsa-sha2-512-cert-v01@openssh.com". Static; NULL for other names. */
+const char *nacre_signature_algorithm_plain(struct nacre_span algorithm);
 /* True when "algorithm" signs with keys of this type ("rsa-sha2-512" with ssh-rsa). Names with
  * -cert-v01@openssh.com fit certificates, the plain names fit keys and certificates. */
 bool nacre_signature_algorithm_fits(struct nacre_span algorithm, const struct nacre_key *key);

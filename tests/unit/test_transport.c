@@ -369,12 +369,13 @@ extensions_arrive(void **state)
 
 	(void)state;
 	pair_init(&pair);
-	pair.server_options.server_signature_algorithms = "ssh-ed25519,rsa-sha2-512";
+	pair.server_options.server_signature_algorithms =
+	    "ssh-ed25519,rsa-sha2-512-cert-v01@openssh.com";
 	pair_start(&pair);
 	pair_run(&pair);
 	assert_true(
 	    nacre_span_equals(nacre_session_server_signature_algorithms(pair.client.session),
-		"ssh-ed25519,rsa-sha2-512"));
+		"ssh-ed25519,rsa-sha2-512-cert-v01@openssh.com,rsa-sha2-512"));
 	assert_true(nacre_session_peer_extension(
 	    pair.client.session, "publickey-hostbound@openssh.com", &value));
 	assert_true(nacre_span_equals(value, "0"));

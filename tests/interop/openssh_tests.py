@@ -1,0 +1,256 @@
+#!/usr/bin/python3
+"""Runs OpenSSH's own regression tests, as Debian's package openssh-tests installs them, against
+Nacre's programs, and says by name what passed, failed and was skipped.
+
+    openssh_tests.py [--clients nacre] [--jobs N] [--list] [TEST ...]
+
+By default the clients are OpenSSH's, so that sshd and sftp-server are what is tested; with
+--clients nacre the clients are Nacre's as well, where Nacre has them. Each test works in a copy of
+the suite, in a network of its own. openssh_tests.expected names what cannot pass, with the reason:
+such a failure is no failure here, but such a test that passes is one (the list is old).
+The status is 0 when everything went as expected, 77 when the package is not there.
+"""
+import argparse
+import concurrent.futures
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+SUITE = '/usr/lib/openssh/regress'
+HERE = os.path.dirname(os.path.abspath(__file__))
+BUILD = os.path.abspath(os.environ.get('NACRE_BUILD', os.path.join(HERE, '..', '..', 'build')))
+PROGRAMS = ('ssh', 'sshd', 'ssh-agent', 'ssh-add', 'ssh-keygen', 'ssh-keyscan', 'scp', 'sftp',
+            'sftp-server')
+SERVERS = ('sshd', 'sftp-server')
+OPENSSH_PLACES = ('/usr/sbin', '/usr/bin', '/usr/lib/openssh')
+# Seconds that a test may take; the longest transfer much data with every algorithm.
+PATIENCE = 600
+# In the list of expectations: the test is run without keys of that kind, and has to pass then.
+WITHOUT_SECURITY_KEYS = 'without security keys'
+PASSED, FAILED, SKIPPED = 'passed', 'failed', 'skipped'
+
+# DSA is in no program of Nacre's: the suite makes keys of all kinds that ssh -Q names.
+SSH_WITHOUT_DSA = '''#!/bin/sh
+case " $* " in
+*" -Q "*) {ssh} "$@" | grep -v ssh-dss ;;
+*) exec {ssh} "$@" ;;
+esac
+'''
+# The tests run as root already; some only want to be told that they may become it.
+SUDO = '''#!/bin/sh
+user=
+while :; do
+    case "$1" in
+    -n|-S) shift ;;
+    -u) user=$2; shift 2 ;;
+    *) break ;;
+    esac
+done
+[ -z "$user" ] && exec "$@"
+exec setpriv --reuid "$user" --regid "$(id -g "$user")" --clear-groups "$@"
+'''
+
+
+def openssh(program):
+    return next((path for path in (os.path.join(place, program) for place in OPENSSH_PLACES)
+                 if os.path.exists(path)), None)
+
+
+def program_path(program, clients):
+    ours = os.path.join(BUILD, 'bin', program)
+    if os.path.exists(ours) and (program in SERVERS or clients == 'nacre'):
+        return ours
+    return openssh(program)
+
+
+def variable(program):
+    return 'TEST_SSH_' + program.upper().replace('-', '')
+
+
+def write_program(path, text):
+    with open(path, 'w') as file:
+        file.write(text)
+    os.chmod(path, 0o755)
+    return path
+
+
+def all_tests():
+    """The names that the suite's Makefile runs."""
+    with open(os.path.join(SUITE, 'Makefile')) as file:
+        text = file.read().replace('\\\n', ' ')
+    scripts = re.search(r'^LTESTS=(.*)$', text, re.M).group(1).split()
+    files = re.search(r'^REGRESS_TARGETS=(.*)$', text, re.M).group(1).split()
+    return files + scripts
+
+
+def expectations(clients):
+    """{name: (pattern, reason)} of the tests that fail with these clients: each of a test's
+    complaints fits the pattern."""
+    found = {}
+    with open(os.path.join(HERE, 'openssh_tests.expected')) as file:
+        for line in file:
+            if line.strip() and not line.startswith('#'):
+                who, name, pattern, reason = (part.strip() for part in line.split(' | '))
+                if who in (clients, 'both'):
+                    found[name] = pattern, reason
+    return found
+
+
+def forget_security_keys(folder):
+    """Makes the suite think that it was built without them."""
+    path = os.path.join(folder, 'config.h')
+    with open(path) as file:
+        text = file.read()
+    with open(path, 'w') as file:
+        file.write(re.sub(r'^#define ENABLE_SK.*\n', '', text, flags=re.M))
+
+
+def environment(folder, bin_folder, clients):
+    variables = {variable(program): program_path(program, clients) for program in PROGRAMS}
+    if clients == 'openssh':
+        variables[variable('ssh')] = write_program(
+            os.path.join(bin_folder, 'ssh'), SSH_WITHOUT_DSA.format(ssh=variables[variable('ssh')]))
+    write_program(os.path.join(bin_folder, 'sudo'), SUDO)
+    path = ':'.join((bin_folder, '/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin',
+                     '/sbin', '/bin'))
+    return {
+        **variables, 'PATH': path, 'HOME': os.environ.get('HOME', '/root'), 'USER': 'root',
+        'LOGNAME': 'root', 'SHELL': '/bin/sh', 'LANG': 'C', 'OBJ': folder, 'BUILDDIR': folder,
+        'SUDO': 'sudo', 'TEST_SHELL': 'sh',
+        'TEST_SSH_IPV6': 'yes', 'TEST_SSH_ECC': 'yes', 'TEST_SSH_UNSAFE_PERMISSIONS': '1',
+        # They connect more often than a server of today likes.
+        'TEST_SSH_SSHD_CONFOPTS': 'PerSourcePenalties no',
+        'TEST_SSH_SK_HELPER': '/usr/lib/openssh/ssh-sk-helper',
+        'TEST_SSH_PKCS11_HELPER': '/usr/lib/openssh/ssh-pkcs11-helper',
+    }
+
+
+def command(name, folder):
+    if re.fullmatch(r't\d+', name):
+        return ['make', '-s', '-C', folder, f'.OBJDIR={folder}', f'.CURDIR={folder}',
+                f'OBJ={folder}', name]
+    return ['unshare', '--net', 'sh', '-c', 'ip link set lo up && exec sh "$@"', 'sh',
+            os.path.join(folder, 'test-exec.sh'), folder, os.path.join(folder, name + '.sh')]
+
+
+def complaints(folder, text):
+    """What the test itself calls failures; all that it has said if there is none."""
+    try:
+        with open(os.path.join(folder, 'failed-regress.log'), errors='replace') as file:
+            found = re.findall(r'^(?:FAIL|FATAL): (.*)', file.read(), re.M)
+    except OSError:
+        found = []
+    return found or [text]
+
+
+def stop_server(folder):
+    """A test that was cut off leaves its server."""
+    try:
+        with open(os.path.join(folder, 'pidfile')) as file:
+            os.kill(int(file.read()), signal.SIGTERM)
+    except (OSError, ValueError):
+        pass
+
+
+def run(name, place, number, clients, expected, keep):
+    """(result, seconds, output, complaints) of one test."""
+    # The tests cut lines with certain words out of their configurations: no word is in a path.
+    folder = os.path.join(place, str(number))
+    bin_folder = folder + '.bin'
+    shutil.copytree(SUITE, folder, symlinks=True)
+    if expected.get(name, ('', ''))[0] == WITHOUT_SECURITY_KEYS:
+        forget_security_keys(folder)
+    os.mkdir(bin_folder)
+    begin = time.monotonic()
+    with open(os.path.join(place, name + '.out'), 'w+', errors='replace') as output:
+        process = subprocess.Popen(command(name, folder), env=environment(folder, bin_folder, clients),
+                                   cwd=folder, stdin=subprocess.DEVNULL, stdout=output,
+                                   stderr=subprocess.STDOUT, start_new_session=True)
+        try:
+            status = process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            status = None
+            print(f'cut off after {PATIENCE} seconds', file=output)
+        stop_server(folder)
+        output.seek(0)
+        text = output.read()
+    failures = complaints(folder, text)
+    result = FAILED if status != 0 else SKIPPED if 'SKIPPED' in text else PASSED
+    if result != FAILED or not keep:
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(bin_folder, ignore_errors=True)
+    else:
+        os.symlink(folder, os.path.join(place, name))
+    return result, time.monotonic() - begin, text, failures
+
+
+def report(name, outcome, expected, quiet):
+    """Prints a line, and what a failure said; True when it is as expected."""
+    result, seconds, text, failures = outcome
+    pattern, reason = expected.get(name, (None, None))
+    if pattern == WITHOUT_SECURITY_KEYS:
+        name, pattern = f'{name} ({pattern}: {reason})', None
+    as_expected = result == SKIPPED or (result == FAILED) == (pattern is not None)
+    note = ''
+    if pattern is not None and result == PASSED:
+        note = ' (although it is in the list of those that cannot)'
+    elif pattern is not None and result == FAILED:
+        others = [failure for failure in failures if not re.search(pattern, failure)]
+        as_expected = not others
+        note = f' (expected: {reason})' if as_expected else f' (but not only what was expected: {others})'
+    print(f'{result:8} {name} {seconds:.0f}s{note}', flush=True)
+    if result == SKIPPED or (result == FAILED and not as_expected and not quiet):
+        for line in text.splitlines()[-12:]:
+            print('         | ' + line[:160])
+    return as_expected
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0])
+    parser.add_argument('--clients', choices=('openssh', 'nacre'), default='openssh')
+    parser.add_argument('--jobs', type=int, default=os.cpu_count())
+    parser.add_argument('--list', action='store_true', help='only names the tests')
+    parser.add_argument('--keep', metavar='FOLDER', help='leaves the folders of failed tests there')
+    parser.add_argument('--quiet', action='store_true', help='without what failed tests say')
+    parser.add_argument('test', nargs='*')
+    arguments = parser.parse_args()
+    if not os.path.exists(SUITE):
+        print('skipped: the package openssh-tests is not installed')
+        return 77
+    if os.geteuid() != 0:
+        print('skipped: the tests log in as root and as others, so only root can run them')
+        return 77
+    names = arguments.test or all_tests()
+    if arguments.list:
+        print('\n'.join(names))
+        return 0
+    os.makedirs('/run/sshd', mode=0o755, exist_ok=True)
+    expected = expectations(arguments.clients)
+    counts = {PASSED: 0, FAILED: 0, SKIPPED: 0}
+    good = True
+    with tempfile.TemporaryDirectory(prefix='openssh-tests.') as place:
+        os.chmod(place, 0o755)
+        place = arguments.keep or place
+        os.makedirs(place, exist_ok=True)
+        # A program that a test copies to its folder looks for the library beside it.
+        os.symlink(os.path.join(BUILD, 'lib'), os.path.join(place, 'lib'))
+        with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
+            running = {pool.submit(run, name, place, number, arguments.clients, expected,
+                                   arguments.keep): name
+                       for number, name in enumerate(names)}
+            for done in concurrent.futures.as_completed(running):
+                counts[done.result()[0]] += 1
+                good &= report(running[done], done.result(), expected, arguments.quiet)
+    print('{passed} passed, {failed} failed, {skipped} skipped'.format(**counts))
+    return 0 if good else 1
+
+
+if __name__ == '__main__':
+    sys.exit(main())
