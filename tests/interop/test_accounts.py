@@ -384,7 +384,7 @@ def test_expired_password_is_changed_on_a_terminal(machine, users, program, pam)
         'PreferredAuthentications=password')])
     try:
         terminal.see('WARNING: Your password has expired.\r\n'
-                     'You must change your password now and login again!')
+                     'You must change your password now and log ?in again!')
         for prompt, answer in (('Current password: ', PASSWORD), ('New password: ', 'aNother 1 word'),
                                ('Retype new password: ', 'aNother 1 word')):
             terminal.see(prompt)

@@ -34,12 +34,9 @@ class Hostbased(AuthHandler):
         data.add_bytes(self.request(self.transport.session_id))
         self.transport._send_message(data)
 
-    @property
-    def _client_handler_table(self):
-        table = dict(AuthHandler._client_handler_table.__get__(self) if isinstance(
-            AuthHandler._client_handler_table, property) else AuthHandler._client_handler_table)
-        table[paramiko.common.MSG_SERVICE_ACCEPT] = Hostbased._parse_service_accept
-        return table
+    if isinstance(AuthHandler._client_handler_table, dict):  # of functions, before paramiko 3
+        _client_handler_table = {**AuthHandler._client_handler_table,
+                                 paramiko.common.MSG_SERVICE_ACCEPT: _parse_service_accept}
 
 
 def login(port, user, key, client_host, client_user, certificate=None, tampered=False):
