@@ -419,7 +419,7 @@ heard_at_door(struct listener *listener, struct stranger *stranger)
 		return;
 	}
 	if (count >= SHORTEST_HELLO)
-		nacre_log(NACRE_LOG_ERROR,
+		nacre_log(NACRE_LOG_INFO,
 		    "banner exchange: Connection from %s port %d: invalid format", peer->address,
 		    peer->port);
 	else

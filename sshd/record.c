@@ -217,6 +217,12 @@ record_attempt(
 
 /* The end before login ------------------------------------------------------------------------ */
 
+enum nacre_log_level
+record_disconnect_level(uint32_t reason)
+{
+	return reason == NACRE_DISCONNECT_BY_APPLICATION ? NACRE_LOG_INFO : NACRE_LOG_ERROR;
+}
+
 /* Proxies see whether somebody listens, and say nothing then. */
 static void
 log_unproxied(const struct peer *peer, const struct ending *ending, const char *text)
@@ -243,7 +249,7 @@ log_unidentified(const struct peer *peer, const struct ending *ending, const cha
 		return;
 	}
 	nacre_log(NACRE_LOG_ERROR, "%s%s", version ? "" : "kex_exchange_identification: ", text);
-	nacre_log(NACRE_LOG_ERROR, "banner exchange: Connection from %s port %d: %s", peer->address,
+	nacre_log(NACRE_LOG_INFO, "banner exchange: Connection from %s port %d: %s", peer->address,
 	    peer->port, version ? "could not read protocol version" : "invalid format");
 }
 
@@ -255,8 +261,9 @@ log_identified(const struct login *login, const struct ending *ending, const cha
 	const char *user = who(login, buffer, sizeof buffer);
 
 	if (ending->by_peer && ending->reason != 0) {
-		nacre_log(NACRE_LOG_INFO, "Received disconnect from %s port %d:%u: %s [preauth]",
-		    peer->address, peer->port, ending->reason, text);
+		nacre_log(record_disconnect_level(ending->reason),
+		    "Received disconnect from %s port %d:%u: %s [preauth]", peer->address,
+		    peer->port, ending->reason, text);
 		nacre_log(NACRE_LOG_INFO, "Disconnected from %s%s port %d [preauth]", user,
 		    peer->address, peer->port);
 	} else if (ending->by_peer)
@@ -267,8 +274,8 @@ log_identified(const struct login *login, const struct ending *ending, const cha
 		nacre_log(NACRE_LOG_INFO, "Unable to negotiate with %s%s port %d: %s [preauth]",
 		    user, peer->address, peer->port, text);
 	else if (ending->error == NACRE_ERROR_INTEGRITY) {
-		nacre_log(NACRE_LOG_ERROR, "%s [preauth]", text);
-		nacre_log(NACRE_LOG_FATAL,
+		nacre_log(NACRE_LOG_INFO, "%s [preauth]", text);
+		nacre_log(NACRE_LOG_INFO,
 		    "ssh_dispatch_run_fatal: Connection from %s%s port %d: message authentication "
 		    "code incorrect [preauth]",
 		    user, peer->address, peer->port);

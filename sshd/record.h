@@ -30,6 +30,8 @@ void record_attempt(
     const struct login *login, const char *method, const struct answer *answer, bool usable);
 /* It ends before login. */
 void record_ending(const struct login *login, const struct ending *ending);
+/* How loud a DISCONNECT message is: users who go are no news. */
+enum nacre_log_level record_disconnect_level(uint32_t reason);
 /* The grace time is over. */
 void record_timeout(const struct login *login);
 /* It ends after login. "how" is "disconnected" (by a message of the peer), "protocol_error", "closed",

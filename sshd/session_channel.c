@@ -117,7 +117,7 @@ request_subsystem(struct channel *channel, const struct nacre_event *event)
 	const char *user = channel->user->login->account.name;
 
 	if (command == NULL) {
-		nacre_log(NACRE_LOG_ERROR,
+		nacre_log(NACRE_LOG_INFO,
 		    "subsystem request for %.*s by user %s failed, subsystem not found",
 		    (int)(name.length < 100 ? name.length : 100), (const char *)name.data, user);
 		return false;

@@ -102,9 +102,10 @@ disconnected(struct user_session *user, const struct nacre_event *event)
 	if (by_peer && reason == NACRE_DISCONNECT_CONNECTION_LOST)
 		lost(user, "closed");
 	if (by_peer)
-		nacre_log(NACRE_LOG_INFO, "Received disconnect from %s port %d:%u: %.*s",
-		    login->peer.address, login->peer.port, reason,
-		    (int)(text.length < 500 ? text.length : 500), (const char *)text.data);
+		nacre_log(record_disconnect_level(reason),
+		    "Received disconnect from %s port %d:%u: %.*s", login->peer.address,
+		    login->peer.port, reason, (int)(text.length < 500 ? text.length : 500),
+		    (const char *)text.data);
 	record_logout(
 	    login, by_peer ? "disconnected" : "protocol_error", text, user->sent, user->received);
 	user_leave(user, by_peer ? 0 : 255);
