@@ -196,7 +196,7 @@ apply_match(struct login *login)
 	struct nacre_connection_spec connection = {
 	    .user = login->authentication.user,
 	    .invalid_user = !login->account.exists,
-	    .host = peer->address,
+	    .host = login_remote_name(login),
 	    .address = peer->address,
 	    .local_address = peer->local_address,
 	    .local_port = peer->local_port,

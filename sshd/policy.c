@@ -11,7 +11,7 @@
 
 /* "pattern" or "pattern@host-pattern", as in AllowUsers. */
 static bool
-user_matches(const struct login *login, const char *word)
+user_matches(struct login *login, const char *word)
 {
 	struct nacre_span user = nacre_span_of(login->account.name);
 	const char *at = strrchr(word, '@');
@@ -20,12 +20,12 @@ user_matches(const struct login *login, const char *word)
 		return nacre_pattern_match(user, nacre_span_of(word));
 	struct nacre_span name = {(const uint8_t *)word, (size_t)(at - word)};
 	return nacre_pattern_match(user, name) &&
-	       nacre_host_and_address_list(login->peer.address, login->peer.address,
+	       nacre_host_and_address_list(login_remote_name(login), login->peer.address,
 		   nacre_span_of(at + 1)) == NACRE_MATCH_FOUND;
 }
 
 static bool
-any_user(const struct login *login, const struct nacre_words *words)
+any_user(struct login *login, const struct nacre_words *words)
 {
 	for (size_t i = 0; i < words->count; i++)
 		if (user_matches(login, words->words[i]))

@@ -44,6 +44,22 @@ find_key(struct nacre_span text, bool authority)
 	nacre_key_free(key);
 }
 
+/* What a certificate says, as critical options and as extensions. */
+static void
+read_certificate(struct nacre_span text)
+{
+	const struct nacre_certificate certificate = {.critical_options = text},
+				       other = {.extensions = text};
+	struct nacre_key_options options;
+	struct nacre_buffer notes = {0};
+
+	if (nacre_key_options_of_certificate(&certificate, &options, &notes) == 0)
+		nacre_key_options_free(&options);
+	if (nacre_key_options_of_certificate(&other, &options, &notes) == 0)
+		nacre_key_options_free(&options);
+	nacre_buffer_free(&notes);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -53,5 +69,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	parse_line((struct nacre_span){data, end != NULL ? (size_t)(end - data) : size});
 	find_key(text, false);
 	find_key(text, true);
+	read_certificate(text);
 	return 0;
 }

@@ -103,6 +103,23 @@ def test_long_and_odd_files(server):
     assert server.login(key) == 'in'
 
 
+@pytest.mark.parametrize('program', SERVERS)
+def test_names_of_peers(program, servers):
+    need('sshd')
+    user = servers.account.name
+    server = KeyServer(servers, SERVERS[program], f'UseDNS yes\nAllowUsers {user}@local*',
+                       second=f'Match Host localhost*\nForceCommand echo matched\nDenyUsers {user}@*.example.com')
+    key = server.key('user')
+    server.write('authorized', server.public('user'))
+    assert server.login(key) == 'matched'
+    server.close()
+    server = KeyServer(servers, SERVERS[program], f'UseDNS no\nAllowUsers {user}@local*')
+    server.write('authorized', server.public('user'))
+    assert server.login(server.key('user')) is None
+    server.see(r'User USER from 127\.0\.0\.1 not allowed because not listed in AllowUsers')
+    server.close()
+
+
 # Files -------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize('program', SERVERS)
