@@ -93,7 +93,7 @@ put_last(const struct lastlog *last, struct nacre_buffer *text)
 
 /* One entry a user number, in a file with holes. */
 static void
-update_lastlog(const struct login *login, const char *line, struct nacre_buffer *text)
+update_lastlog(struct login *login, const char *line, struct nacre_buffer *text)
 {
 	off_t offset = (off_t)login->account.uid * (off_t)sizeof(struct lastlog);
 	struct lastlog last = {0};
@@ -105,7 +105,7 @@ update_lastlog(const struct login *login, const char *line, struct nacre_buffer 
 		put_last(&last, text);
 	last = (struct lastlog){.ll_time = (__typeof__(last.ll_time))time(NULL)};
 	PUT_FIELD(last.ll_line, line);
-	PUT_FIELD(last.ll_host, login->peer.address);
+	PUT_FIELD(last.ll_host, login_remote_name(login));
 	if (pwrite(fd, &last, sizeof last, offset) != sizeof last)
 		nacre_log(NACRE_LOG_ERROR, "%s: %s", _PATH_LASTLOG, strerror(errno));
 	close(fd);
@@ -114,13 +114,13 @@ update_lastlog(const struct login *login, const char *line, struct nacre_buffer 
 /* ----------------------------------------------------------------------------------------- */
 
 void
-accounting_login(const struct login *login, const char *line, struct nacre_buffer *text)
+accounting_login(struct login *login, const char *line, struct nacre_buffer *text)
 {
 	struct utmpx entry = entry_of(USER_PROCESS, line);
 
 	put_identifier(&entry, line);
 	PUT_FIELD(entry.ut_user, login->account.name);
-	PUT_FIELD(entry.ut_host, login->peer.address);
+	PUT_FIELD(entry.ut_host, login_remote_name(login));
 	put_address(&entry, login->peer.address);
 	write_utmp(&entry);
 	update_lastlog(login, line, text);
@@ -136,7 +136,7 @@ accounting_logout(const char *line)
 }
 
 void
-accounting_failure(const struct login *login)
+accounting_failure(struct login *login)
 {
 	struct utmpx entry = entry_of(LOGIN_PROCESS, NO_TERMINAL);
 	struct stat status;
@@ -147,7 +147,7 @@ accounting_failure(const struct login *login)
 	if (fd < 0)
 		return;
 	PUT_FIELD(entry.ut_user, login->authentication.user);
-	PUT_FIELD(entry.ut_host, login->peer.address);
+	PUT_FIELD(entry.ut_host, login_remote_name(login));
 	put_address(&entry, login->peer.address);
 	/* It may hold passwords that were typed for a user's name. */
 	if (fstat(fd, &status) != 0 || status.st_uid != 0 ||

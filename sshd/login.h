@@ -100,9 +100,9 @@ bool authenticate_may_use(const struct login *login, const char *name);
 
 /* accounting.c: utmp, wtmp, lastlog and btmp. "line" is a terminal without "/dev/". */
 /* Records the login; *text becomes "Last login: ..." of the one before, or stays empty. */
-void accounting_login(const struct login *login, const char *line, struct nacre_buffer *text);
+void accounting_login(struct login *login, const char *line, struct nacre_buffer *text);
 void accounting_logout(const char *line);
-void accounting_failure(const struct login *login);
+void accounting_failure(struct login *login);
 
 /* terminal.c: what a session process asks of its monitor for its terminals. */
 int terminal_open(struct login *login, struct nacre_reader *request);

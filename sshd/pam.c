@@ -254,7 +254,7 @@ describe_peer(struct pam_login *pam)
 		const void *item;
 	} fail_delay = {.function = delay};
 
-	library->set_item(pam->handle, PAM_RHOST, peer->address);
+	library->set_item(pam->handle, PAM_RHOST, login_remote_name(pam->login));
 	library->set_item(pam->handle, PAM_TTY, "ssh");
 	library->set_item(pam->handle, PAM_FAIL_DELAY, fail_delay.item);
 	snprintf(text, sizeof text, "SSH_CONNECTION=%s %d %s %d", peer->address, peer->port,

@@ -51,10 +51,10 @@ any_group(const struct login *login, struct nacre_words *words)
 }
 
 static bool
-refuse(const struct login *login, const char *because)
+refuse(struct login *login, const char *because)
 {
 	nacre_log(NACRE_LOG_INFO, "User %.100s from %.100s not allowed because %s",
-	    login->account.name, login->peer.address, because);
+	    login->account.name, login_remote_name(login), because);
 	return false;
 }
 
