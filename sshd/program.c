@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define PIPE_BYTES   (256 * 1024)
@@ -274,6 +275,30 @@ start_with_first(const struct channel *channel, const struct program *program, c
 	return child;
 }
 
+/* Where no program is behind it, there is nobody that it could write to. */
+static void
+run_script_alone(struct channel *channel, const struct program *program)
+{
+	const struct program nothing = {.command = ":", .subsystem = program->subsystem};
+	struct environment environment = {0};
+	struct nacre_buffer command = {0};
+	int nowhere = -1;
+	pid_t child = -1;
+
+	if (login_script_command(channel, true, &command) &&
+	    nacre_process_memory_file("nowhere", (struct nacre_span){NULL, 0}, &nowhere) == 0) {
+		const int theirs[3] = {nowhere, nowhere, nowhere};
+		environment_make(channel, program->original, &environment);
+		child = start_with_script(channel, &nothing, theirs, environment.entries,
+		    (const char *)command.data + command.start);
+		close(nowhere);
+	}
+	while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
+		;
+	environment_free(&environment);
+	nacre_buffer_free(&command);
+}
+
 static bool
 start_with(struct channel *channel, const struct program *program, const int *theirs)
 {
@@ -355,9 +380,13 @@ program_start(struct channel *channel, const char *command, const char *subsyste
 	program.change_password = channel->user->login->password_expired;
 	if (program.change_password && !greeting_asks_for_password(channel))
 		return end_at_once(channel, 1);
-	if (program.sftp && !program.change_password)
+	program.sftp = program.sftp && !program.change_password;
+	program.sftp_only = program.sftp_only && !program.change_password;
+	if (program.sftp) {
+		run_script_alone(channel, &program);
 		return sftp_start(channel, program.command);
-	if (program.sftp_only && !program.change_password) {
+	}
+	if (program.sftp_only) {
 		greeting_say(channel, nacre_span_of(SFTP_ONLY), NACRE_STREAM_DATA);
 		return end_at_once(channel, 1);
 	}

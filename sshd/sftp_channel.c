@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define ARGUMENTS_MOST 64
 
@@ -111,6 +112,9 @@ sftp_start(struct channel *channel, const char *command)
 	options.home = login->account.home;
 	options.peer = login->peer.address;
 	options.log = nacre_log_va;
+	/* As a program of the user's would; in a root directory of its own there may be no home. */
+	if (chdir(login->account.home) != 0)
+		(void)!chdir("/");
 	int error = nacre_sftp_thread_start(&options, &channel->sftp);
 	free(options.start_directory);
 	free(text);

@@ -161,7 +161,8 @@ def test_which_script_runs(make_machine, key, program):
     user.write('.ssh/rc', f'echo own >>{log}\n')
     machine.write('etc/ssh/sshrc', f'echo system >>{log}\n')
     machine.write('bin/program', '#!/bin/sh\necho subsystem\n', 0o755)
-    config = f'UsePAM no\nSubsystem program {machine.path("bin/program")}\n'
+    config = (f'UsePAM no\nSubsystem program {machine.path("bin/program")}\n'
+              'Subsystem sftp internal-sftp\n')
 
     def scripts(more, *options, command='true'):
         by_key(machine.sshd(program, config + more), user, key, command, *options)
@@ -173,6 +174,7 @@ def test_which_script_runs(make_machine, key, program):
     assert scripts('PermitUserRC no') == 'system\n'
     assert scripts('ForceCommand true') == 'system\n'
     assert scripts('', '-s', command='program') == 'system\n'
+    assert scripts('', '-s', command='sftp') == 'system\n'
     user.write('.ssh/authorized_keys', f'no-user-rc {public_line(key)}\n', 0o600)
     assert scripts('') == 'system\n'
     user.write('.ssh/authorized_keys', f'command="true" {public_line(key)}\n', 0o600)
@@ -180,11 +182,11 @@ def test_which_script_runs(make_machine, key, program):
 
 
 def test_script_that_stays_does_not_hold_up_others(machine, user, key):
-    user.write('.ssh/rc', f'[ -e {user.home}/fast ] || sleep 3\n')
+    user.write('.ssh/rc', f'[ -e {user.home}/fast ] || {{ : >{user.home}/began; sleep 3; }}\n')
     server = machine.sshd(nacre('sshd'), 'UsePAM no')
     slow = subprocess.Popen(options_for(server, user, '-i', key, '-M', '-S', f'{user.home}/control',
                                         '-o', 'BatchMode=yes') + ['echo slow'], stdout=subprocess.PIPE)
-    until(lambda: os.path.exists(f'{user.home}/control'), 'a master')
+    until(lambda: os.path.exists(f'{user.home}/began'), 'the script')
     user.write('fast', '')
     begin = time.monotonic()
     fast = run(options_for(server, user, '-S', f'{user.home}/control') + ['echo fast'])
@@ -366,6 +368,15 @@ def test_chroot_with_internal_sftp(machine, user, key, program, tmp_path):
     assert b'Remote working directory: /\n' in result.stdout
     assert b'/files/data\n' in result.stdout and b'ermission denied' in result.stderr
     assert open(machine.path(f'{top}/files/data'), 'rb').read() == b'content'
+
+
+def test_sftp_begins_at_home(machine, user, key, program, tmp_path):
+    server = machine.sshd(program, 'UsePAM no\nSubsystem sftp internal-sftp')
+    (tmp_path / 'batch').write_text('pwd\n')
+    result = run(['/usr/bin/sftp', '-F', 'none', '-i', key, '-P', str(server.port), '-o', 'BatchMode=yes',
+                  '-o', f'UserKnownHostsFile={server.known_hosts}', '-b', str(tmp_path / 'batch'),
+                  f'{user.name}@127.0.0.1'])
+    assert f'Remote working directory: {user.home}\n'.encode() in result.stdout
 
 
 @pytest.mark.parametrize('spoil', ['owner', 'mode', 'missing', 'file'])
