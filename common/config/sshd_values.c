@@ -704,6 +704,23 @@ permit_tunnel_print(const void *config, const struct keyword *keyword, struct na
 
 const struct value_type value_permit_tunnel = {permit_tunnel_read, permit_tunnel_print};
 
+/* Where OpenSSH finds a part of its own that we have no use for; the details say why. */
+static int
+other_part_read(struct parse *parse, const struct keyword *keyword)
+{
+	const char *word = parse_one(parse);
+
+	if (word == NULL)
+		return NACRE_ERROR_FORMAT;
+	if (!parse->is_default &&
+	    (keyword->fallback == NULL || strcmp(word, keyword->fallback) != 0))
+		parse_warn(parse, "%s %s has no effect: %s", keyword->name, word,
+		    (const char *)keyword->details);
+	return value_string.read(parse, keyword);
+}
+
+const struct value_type value_other_part = {other_part_read, string_print};
+
 /* Kerberos and GSSAPI are not in this program: what turns them off is what we do, what asks for
  * them is refused. */
 static int

@@ -20,7 +20,8 @@ extern const struct value_type value_pubkey_options; /* int, a set */
 extern const struct value_type value_subsystem;
 extern const struct value_type value_channel_timeouts;
 extern const struct value_type value_permit_tunnel; /* int, a set */
-extern const struct value_type value_kerberos;      /* refused when it asks for something */
+extern const struct value_type value_kerberos,
+    value_other_part; /* refused when it asks for something */
 extern const struct value_type value_routing_domain;
 
 /* sshd_own_values.c: of the keywords that OpenSSH does not have. */

@@ -50,9 +50,18 @@ identification_send(struct transport *transport)
 	    transport, NACRE_LOG_DEBUG1, "Local version string %.100s", transport->identification);
 }
 
+/* What a person or a program sees that does not speak our protocol. */
+static void
+tell_stranger(struct transport *transport, const char *text)
+{
+	if (transport->role == NACRE_SERVER)
+		nacre_put_format(&transport->output, "%s\r\n", text);
+}
+
 static int
 identification_refuse(struct transport *transport, struct nacre_span line)
 {
+	tell_stranger(transport, "Invalid SSH identification string.");
 	/* The words that watchers of a server's log know. */
 	if (transport->role == NACRE_SERVER)
 		return transport_fail(transport, NACRE_ERROR_PROTOCOL,
@@ -106,10 +115,12 @@ identification_accept(struct transport *transport, struct nacre_span line)
 	}
 	if (software.data == NULL && (version_number = behind(line, prefix)).length > 2 &&
 	    version_number.data[0] >= '1' && version_number.data[0] <= '9' &&
-	    version_number.data[0] != '2' && version_number.data[1] == '.')
+	    version_number.data[0] != '2' && version_number.data[1] == '.') {
+		tell_stranger(transport, "Protocol major versions differ.");
 		return transport_fail(transport, NACRE_ERROR_UNSUPPORTED,
 		    NACRE_DISCONNECT_VERSION_NOT_SUPPORTED,
 		    "Protocol major versions differ: 2 vs. %c", version_number.data[0]);
+	}
 	if (software.data == NULL)
 		return identification_refuse(transport, line);
 	if ((transport->peer_identification = nacre_span_to_string(line)) == NULL)
