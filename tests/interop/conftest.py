@@ -85,12 +85,17 @@ def until(condition, what, patience=PATIENCE):
     raise AssertionError(f'in vain: {what() if callable(what) else what}')
 
 
-def openssh_server():
-    """OpenSSH's sshd, ready to be started: as root it wants its empty folder, which elsewhere its
-    service makes, and which stays since others may be using it."""
-    need('sshd')
+@pytest.fixture(scope='session', autouse=True)
+def openssh_folder():
+    """As root OpenSSH's sshd wants an empty folder, which elsewhere its service makes, and which
+    stays since others may be using it."""
     if IS_ROOT:
         os.makedirs('/run/sshd', mode=0o755, exist_ok=True)
+
+
+def openssh_server():
+    """OpenSSH's sshd; without it the test is skipped."""
+    need('sshd')
     return openssh('sshd')
 
 
