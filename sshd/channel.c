@@ -351,7 +351,9 @@ channel_received(struct channel *channel)
 {
 	struct nacre_session *session = channel->user->session;
 
-	if (channel->sftp != NULL)
+	if (channel->tunnel_mode != 0)
+		tunnel_received(channel);
+	else if (channel->sftp != NULL)
 		sftp_received(channel);
 	else if (channel->endpoints[0].sink)
 		pump_in(channel);
@@ -368,6 +370,8 @@ channel_received(struct channel *channel)
 void
 channel_writable(struct channel *channel)
 {
+	if (channel->tunnel_mode != 0)
+		tunnel_writable(channel);
 	if (channel->sftp != NULL)
 		sftp_writable(channel);
 	for (size_t i = 0; i < CHANNEL_ENDPOINTS; i++)
@@ -379,7 +383,9 @@ void
 channel_peer_eof(struct channel *channel)
 {
 	channel->peer_eof = true;
-	if (channel->sftp != NULL)
+	if (channel->tunnel_mode != 0)
+		channel_close(channel);
+	else if (channel->sftp != NULL)
 		nacre_sftp_thread_end_input(channel->sftp);
 	else if (channel->endpoints[0].sink && !channel->connecting)
 		sink_ended(channel);

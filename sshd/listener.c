@@ -337,26 +337,6 @@ write_state(struct listener *listener)
 	return error;
 }
 
-/* Nothing that an administrator wrote is passed over in silence. */
-static void
-say_what_is_not_in_force(const struct nacre_sshd_config *config)
-{
-	const struct {
-		const char *keyword;
-		bool set;
-	} rows[] = {
-	    {"X11Forwarding", config->x11_forwarding},
-	    {"PermitTunnel", config->permit_tunnel != NACRE_TUNNEL_NO},
-	    {"ChannelTimeout", config->channel_timeout_count > 0},
-	    {"UnusedConnectionTimeout", config->unused_connection_timeout > 0},
-	};
-
-	for (size_t i = 0; i < MEMBERS(rows); i++)
-		if (rows[i].set)
-			nacre_log(NACRE_LOG_INFO, "%s is set, but has no effect in this version",
-			    rows[i].keyword);
-}
-
 static void
 say_what_is_given_up(const struct server *server)
 {
@@ -415,7 +395,6 @@ listener_run(struct server *server, int argc, char **argv)
 		nacre_log(NACRE_LOG_ERROR, "Couldn't create pid file \"%s\": %s", pid_file,
 		    strerror(errno));
 	say_what_is_given_up(server);
-	say_what_is_not_in_force(server->config);
 	if (write_state(&listener) != 0)
 		nacre_fatal("cannot make a memory file: %s", strerror(errno));
 	metrics_start(server->config);

@@ -245,6 +245,9 @@ channel_open(struct user_session *user, const struct nacre_event *event)
 	case NACRE_CHANNEL_DIRECT_STREAMLOCAL:
 		forward_open(user, event);
 		break;
+	case NACRE_CHANNEL_TUNNEL:
+		tunnel_open(user, event);
+		break;
 	default:
 		nacre_channel_refuse(user->session, event->channel, NACRE_OPEN_UNKNOWN_CHANNEL_TYPE,
 		    "unknown channel type");
@@ -475,6 +478,10 @@ take_permissions(struct user_session *user)
 	user->permit_forwarding = !config->disable_forwarding &&
 				  (unlimited || options->permit_port_forwarding) &&
 				  !user->login->password_expired;
+	/* A key with tunnel= is for a tunnel, whatever else it forbids. */
+	user->permit_tunnel =
+	    !config->disable_forwarding && !user->login->password_expired &&
+	    (unlimited || options->permit_port_forwarding || options->tunnel >= 0);
 	user->permit_x11 = config->x11_forwarding && !config->disable_forwarding &&
 			   (unlimited || options->permit_x11_forwarding) &&
 			   !user->login->password_expired;

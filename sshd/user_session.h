@@ -68,6 +68,7 @@ struct channel {
 	char *term;
 	struct environment environment; /* from env requests */
 	struct x11 *x11;                /* NULL: no display is forwarded for it */
+	uint32_t tunnel_mode;           /* enum nacre_tunnel_mode; 0: it is no tunnel */
 	struct nacre_sftp_thread *sftp;
 	int sftp_status;
 	/* Forwarding: addresses that are left to try, and why the last one did not do. */
@@ -105,7 +106,7 @@ struct user_session {
 	struct resolver *resolver; /* NULL until a name is looked up */
 	struct global_reply *replies;
 	int session_count;
-	bool permit_pty, permit_agent, permit_forwarding, permit_x11;
+	bool permit_pty, permit_agent, permit_forwarding, permit_x11, permit_tunnel;
 	char auth_info_path[64]; /* of the file of ExposeAuthInfo; empty: none */
 	uint64_t sent, received; /* bytes on the connection since login */
 	uint64_t rekeys, channels_opened;
@@ -271,6 +272,11 @@ const char *x11_display(const struct channel *channel);
 void x11_for_script(const struct channel *channel, struct nacre_buffer *text);
 /* What xauth reads. */
 void x11_for_xauth(const struct channel *channel, struct nacre_buffer *text);
+
+/* tunnel.c: tun@openssh.com. */
+void tunnel_open(struct user_session *user, const struct nacre_event *event);
+void tunnel_received(struct channel *channel);
+void tunnel_writable(struct channel *channel);
 
 /* agent_forward.c */
 bool agent_listen(struct user_session *user);

@@ -1,0 +1,169 @@
+"""Tunnels (tun@openssh.com) between two network namespaces, with OpenSSH's client. PermitTunnel and
+tunnel= are asked of OpenSSH's server, too."""
+import contextlib
+import os
+import subprocess
+
+import pytest
+
+from conftest import IS_ROOT, PORTS, nacre, need, openssh_server, public_line, run, until
+
+
+class Namespaces:
+    """One for the server and one for the client, joined by a cable."""
+
+    def __init__(self):
+        self.names = [f'nacre{os.getpid() % 10000}{side}' for side in 'sc']
+        for name in self.names:
+            if run(['ip', 'netns', 'add', name]).returncode != 0:
+                self.remove()
+                pytest.skip('no network namespaces here')
+            self.ip(name, 'link', 'set', 'lo', 'up')
+        server, client = self.names
+        run(['ip', 'link', 'add', 'cable', 'netns', server, 'type', 'veth', 'peer', 'cable',
+             'netns', client], check=True)
+        for number, name in enumerate(self.names, 1):
+            self.ip(name, 'address', 'add', f'10.98.0.{number}/24', 'dev', 'cable')
+            self.ip(name, 'link', 'set', 'cable', 'up')
+
+    def ip(self, name, *arguments):
+        run(['ip', '-n', name, *arguments], check=True)
+
+    def inside(self, side):
+        return ['ip', 'netns', 'exec', self.names['sc'.index(side)]]
+
+    def interfaces(self, side):
+        return run([*self.inside(side), 'ip', '-o', 'link']).stdout.decode()
+
+    def remove(self):
+        for name in self.names:
+            run(['ip', 'netns', 'delete', name])
+
+
+@pytest.fixture(scope='module')
+def namespaces():
+    need('ip', 'ping')
+    if not IS_ROOT:
+        pytest.skip('network namespaces and tunnels are for root')
+    if not os.path.exists('/dev/net/tun'):
+        pytest.skip('there is no /dev/net/tun here')
+    namespaces = Namespaces()
+    yield namespaces
+    namespaces.remove()
+
+
+@pytest.fixture(params=['nacre', 'openssh'])
+def program(request):
+    return nacre('sshd') if request.param == 'nacre' else openssh_server()
+
+
+@contextlib.contextmanager
+def serving(servers, namespaces, program, more, keys):
+    """An sshd in its namespace, for root."""
+    folder, port = servers.folder('tunnel'), PORTS.take()
+    config, log = os.path.join(folder, 'sshd_config'), os.path.join(folder, 'log')
+    host_key = servers.host_keys['ed25519']
+    with open(config, 'w') as file:
+        file.write(f'Port {port}\nHostKey {host_key}\nAuthorizedKeysFile {keys}\nStrictModes no\n'
+                   f'PidFile none\nPermitRootLogin yes\nUsePAM no\nLogLevel DEBUG1\n{more}\n')
+    with open(os.path.join(folder, 'known_hosts'), 'w') as file:
+        file.write(f'[10.98.0.1]:{port} {public_line(host_key)}\n')
+    with open(log, 'wb') as output:
+        process = subprocess.Popen([*namespaces.inside('s'), program, '-D', '-e', '-f', config],
+                                   stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+    until(lambda: f':{port}'.encode() in run([*namespaces.inside('s'), 'ss', '-Hltn']).stdout,
+          'the server does not listen')
+    try:
+        yield folder, port
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@contextlib.contextmanager
+def tunnel(namespaces, server, key, mode, units, user='root'):
+    folder, port = server
+    log = os.path.join(folder, 'client')
+    with open(log, 'wb') as output:
+        process = subprocess.Popen(
+            [*namespaces.inside('c'), '/usr/bin/ssh', '-F', 'none', '-i', key, '-o',
+             'IdentitiesOnly=yes', '-o', f'UserKnownHostsFile={folder}/known_hosts', '-o',
+             'BatchMode=yes', '-o', f'Tunnel={mode}', '-w', units, '-N', '-v', '-p', str(port),
+             f'{user}@10.98.0.1'], stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+
+    def said():
+        with open(log, errors='replace') as file:
+            return file.read()
+    try:
+        yield said
+    finally:
+        process.kill()
+        process.wait()
+
+
+def granted(namespaces, said):
+    """Whether the server has an interface now, or has said no."""
+    def there():
+        return any(kind in namespaces.interfaces('s') for kind in (': tun', ': tap'))
+
+    until(lambda: there() or 'open failed' in said(), said)
+    return there()
+
+
+@pytest.mark.parametrize('mode, kind', [('point-to-point', 'tun'), ('ethernet', 'tap')])
+def test_packets_go_both_ways(servers, namespaces, program, user_keys, authorized_keys, mode, kind):
+    unit = PORTS.take() % 900 + 10
+    with serving(servers, namespaces, program, f'PermitTunnel {mode}', authorized_keys) as server, \
+            tunnel(namespaces, server, user_keys['ed25519'], mode, f'{unit}:{unit + 1}') as said:
+        until(lambda: f'{kind}{unit + 1}:' in namespaces.interfaces('s'), said)
+        for name, number, address in zip(namespaces.names, (unit + 1, unit), (1, 2)):
+            device = f'{kind}{number}'
+            namespaces.ip(name, 'address', 'add', f'10.99.0.{address}/24', 'dev', device)
+            namespaces.ip(name, 'address', 'add', f'fd98::{address}/64', 'dev', device, 'nodad')
+            namespaces.ip(name, 'link', 'set', device, 'up')
+        for side, address in (('c', '10.99.0.1'), ('c', 'fd98::1'), ('s', '10.99.0.2')):
+            result = run([*namespaces.inside(side), 'ping', '-c', '20', '-i', '0.01', '-s', '1400',
+                          '-W', '2', address])
+            assert b' 0% packet loss' in result.stdout, result.stdout
+    until(lambda: f'{kind}{unit + 1}:' not in namespaces.interfaces('s'), 'the interface stays')
+
+
+@pytest.mark.parametrize('more, options, mode, units', [
+    ('', '', 'point-to-point', 'any:any'),
+    ('PermitTunnel no', '', 'point-to-point', 'any:any'),
+    ('PermitTunnel yes', '', 'ethernet', 'any:any'),
+    ('PermitTunnel ethernet', '', 'point-to-point', 'any:any'),
+    ('PermitTunnel point-to-point', '', 'ethernet', 'any:any'),
+    ('PermitTunnel yes', 'tunnel="7"', 'point-to-point', 'any:7'),
+    ('PermitTunnel yes', 'tunnel="7"', 'point-to-point', 'any:8'),
+    ('PermitTunnel yes', 'tunnel="7"', 'point-to-point', 'any:any'),
+    ('PermitTunnel yes', 'restrict,tunnel="7"', 'point-to-point', 'any:7'),
+])
+def test_permission(servers, namespaces, workspace, user_keys, more, options, mode, units):
+    path = os.path.join(workspace, 'keys')
+    with open(path, 'w') as file:
+        file.write(f'{options} {public_line(user_keys["ed25519"])}\n')
+    os.chown(path, 0, 0)
+    results = {}
+    for name, program in (('nacre', nacre('sshd')), ('openssh', openssh_server())):
+        with serving(servers, namespaces, program, more, path) as server, \
+                tunnel(namespaces, server, user_keys['ed25519'], mode, units) as said:
+            results[name] = granted(namespaces, said)
+        until(lambda: ': t' not in namespaces.interfaces('s'), 'the interface stays')
+    assert results['nacre'] == results['openssh']
+
+
+def test_no_tunnel_where_forwarding_is_disabled(servers, namespaces, user_keys, authorized_keys):
+    """The manual page of OpenSSH says so, too; its 9.2 tunnels all the same."""
+    with serving(servers, namespaces, nacre('sshd'), 'PermitTunnel yes\nDisableForwarding yes',
+                 authorized_keys) as server, \
+            tunnel(namespaces, server, user_keys['ed25519'], 'point-to-point', 'any:any') as said:
+        assert not granted(namespaces, said)
+
+
+def test_an_interface_must_be_the_user_s(servers, namespaces, user_keys, authorized_keys, account):
+    """Others than root get what root has made for them; here there is nothing."""
+    with serving(servers, namespaces, nacre('sshd'), 'PermitTunnel yes', authorized_keys) as server, \
+            tunnel(namespaces, server, user_keys['ed25519'], 'point-to-point', 'any:any',
+                   account.name) as said:
+        assert not granted(namespaces, said)
