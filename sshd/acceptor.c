@@ -2,6 +2,7 @@
  * Sockets of a user's session that programs connect to: each connection becomes a channel. What is
  * listened at and for whom is the business of forward_listen.c, agent_forward.c and x11.c.
  */
+#include "record.h"
 #include "user_session.h"
 
 #include <nacre/log.h>
@@ -70,8 +71,9 @@ connected(struct user_session *user, const struct acceptor *acceptor, int fd,
 	}
 	if (address->ss_family != AF_UNIX)
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-	nacre_log(NACRE_LOG_DEBUG1, "channel %u: new connection to %s port %u from %s port %u",
-	    number, acceptor->host, acceptor->port, originator, port);
+	record_forward(NACRE_LOG_DEBUG1, acceptor->channel_type, acceptor->host, "opened",
+	    "channel %u: new connection to %s port %u from %s port %u", number, acceptor->host,
+	    acceptor->port, originator, port);
 	struct channel *channel = channel_add(user, number);
 	channel->endpoints[0].fd = fd;
 	channel->endpoints[0].sink = channel->endpoints[0].source = true;

@@ -1,4 +1,5 @@
 /* Forwarded connections that the client opens: direct-tcpip, direct-streamlocal@openssh.com. */
+#include "record.h"
 #include "user_session.h"
 
 #include <nacre/log.h>
@@ -13,6 +14,9 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#define TCP_TYPE  "direct-tcpip"
+#define PATH_TYPE "direct-streamlocal@openssh.com"
 
 static void
 refuse(struct user_session *user, uint32_t number, enum nacre_open_failure reason, const char *text)
@@ -68,6 +72,14 @@ connect_to(struct endpoint *endpoint, const struct addrinfo *address)
 	return errno == EINPROGRESS ? 0 : -1;
 }
 
+static void
+tcp_established(struct channel *channel)
+{
+	established(channel);
+	record_forward(NACRE_LOG_DEBUG1, TCP_TYPE, channel->target, "opened",
+	    "channel %u: connected to %.200s", channel->number, channel->target);
+}
+
 /* Tries address after address until a connection is there or under way. */
 static void
 try_next(struct channel *channel)
@@ -80,7 +92,7 @@ try_next(struct channel *channel)
 		endpoint_close(channel->user, endpoint);
 		int result = connect_to(endpoint, address);
 		if (result > 0) {
-			established(channel);
+			tcp_established(channel);
 			return;
 		}
 		if (result == 0) {
@@ -89,7 +101,8 @@ try_next(struct channel *channel)
 		}
 		channel->connect_error = errno;
 	}
-	nacre_log(NACRE_LOG_ERROR, "connect_to %.100s: failed.", channel->target);
+	record_forward(NACRE_LOG_ERROR, TCP_TYPE, channel->target, "failed",
+	    "connect_to %.100s: failed.", channel->target);
 	give_up(channel, strerror(channel->connect_error));
 }
 
@@ -105,7 +118,7 @@ connected(struct user_session *user, struct endpoint *endpoint, unsigned what)
 	if (channel->gone)
 		return;
 	if (getsockopt(endpoint->fd, SOL_SOCKET, SO_ERROR, &error, &length) == 0 && error == 0) {
-		established(channel);
+		tcp_established(channel);
 		return;
 	}
 	channel->connect_error = error;
@@ -119,8 +132,8 @@ addresses_known(struct user_session *user, void *context, int error, struct addr
 
 	(void)user;
 	if (error != 0) {
-		nacre_log(NACRE_LOG_ERROR, "connect_to %.100s: unknown host (%s)", channel->target,
-		    gai_strerror(error));
+		record_forward(NACRE_LOG_ERROR, TCP_TYPE, channel->target, "failed",
+		    "connect_to %.100s: unknown host (%s)", channel->target, gai_strerror(error));
 		give_up(channel, gai_strerror(error));
 		return;
 	}
@@ -131,8 +144,11 @@ addresses_known(struct user_session *user, void *context, int error, struct addr
 static void
 open_tcp(struct user_session *user, uint32_t number, const char *host, uint32_t port)
 {
+	char target[300];
+
+	snprintf(target, sizeof target, "%s port %u", host, port);
 	if (port > UINT16_MAX || !forward_permits_open(user, host, port)) {
-		nacre_log(NACRE_LOG_INFO,
+		record_forward(NACRE_LOG_INFO, TCP_TYPE, target, "refused",
 		    "Received request from %.100s port %d to connect to host %.100s port %u, but "
 		    "the request was denied.",
 		    user->login->peer.address, user->login->peer.port, host, port);
@@ -140,7 +156,7 @@ open_tcp(struct user_session *user, uint32_t number, const char *host, uint32_t 
 		return;
 	}
 	nacre_log(NACRE_LOG_DEBUG1, "channel %u: connect to %.200s port %u", number, host, port);
-	struct channel *channel = add_connecting(user, number, "direct-tcpip");
+	struct channel *channel = add_connecting(user, number, TCP_TYPE);
 	channel->endpoints[0].ready = connected;
 	if (asprintf(&channel->target, "%s port %u", host, port) < 0)
 		nacre_fatal("out of memory");
@@ -174,7 +190,7 @@ static void
 open_path(struct user_session *user, uint32_t number, const char *path)
 {
 	if (!forward_permits_open_path(user, path)) {
-		nacre_log(NACRE_LOG_INFO,
+		record_forward(NACRE_LOG_INFO, PATH_TYPE, path, "refused",
 		    "Received request from %.100s port %d to connect to path %.100s, but the "
 		    "request was denied.",
 		    user->login->peer.address, user->login->peer.port, path);
@@ -184,13 +200,16 @@ open_path(struct user_session *user, uint32_t number, const char *path)
 	int fd = connect_path(path);
 	if (fd < 0) {
 		const char *why = strerror(errno);
-		nacre_log(NACRE_LOG_ERROR, "cannot connect to %.200s: %s", path, why);
+		record_forward(NACRE_LOG_ERROR, PATH_TYPE, path, "failed",
+		    "cannot connect to %.200s: %s", path, why);
 		refuse(user, number, NACRE_OPEN_CONNECT_FAILED, why);
 		return;
 	}
-	struct channel *channel = add_connecting(user, number, "direct-streamlocal@openssh.com");
+	struct channel *channel = add_connecting(user, number, PATH_TYPE);
 	channel->endpoints[0].fd = fd;
 	established(channel);
+	record_forward(NACRE_LOG_DEBUG1, PATH_TYPE, path, "opened",
+	    "channel %u: connected to %.200s", number, path);
 }
 
 void

@@ -59,18 +59,20 @@ map_memory(void)
 static bool
 take_over(void)
 {
+	int *const fds[] = {&state.memory, &state.reports, &state.reporting};
 	const char *kept = getenv(KEPT);
 	struct stat status;
+	bool good = kept != NULL;
 
-	bool good =
-	    kept != NULL &&
-	    sscanf(kept, "%d %d %d", &state.memory, &state.reports, &state.reporting) == 3 &&
-	    fcntl(state.memory, F_SETFD, FD_CLOEXEC) == 0 &&
-	    fcntl(state.reports, F_SETFD, FD_CLOEXEC) == 0 &&
-	    fcntl(state.reporting, F_SETFD, FD_CLOEXEC) == 0 && fstat(state.memory, &status) == 0 &&
-	    status.st_size >= (off_t)sizeof(struct metrics);
+	for (size_t i = 0; good && i < MEMBERS(fds); i++) {
+		char *end;
+		*fds[i] = (int)strtol(kept, &end, 10);
+		good = end != kept && fcntl(*fds[i], F_SETFD, FD_CLOEXEC) == 0;
+		kept = end;
+	}
 	unsetenv(KEPT);
-	return good;
+	return good && fstat(state.memory, &status) == 0 &&
+	       status.st_size >= (off_t)sizeof(struct metrics);
 }
 
 static bool

@@ -105,7 +105,7 @@ void metrics_report_login(uint64_t microseconds);
 /* Totals since login, from the session; passed on once a second. */
 struct metrics_totals {
 	uint64_t sent, received, rekeys, channels_opened;
-	uint32_t channels; /* open */
+	uint64_t channels; /* open */
 };
 void metrics_report_progress(const struct metrics_totals *totals);
 void metrics_report_logout(void);

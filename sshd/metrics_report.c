@@ -101,7 +101,7 @@ metrics_report_progress(const struct metrics_totals *totals)
 	report->received += growth(totals->received, before->received);
 	report->rekeys += growth(totals->rekeys, before->rekeys);
 	report->channels_opened += growth(totals->channels_opened, before->channels_opened);
-	report->channels = totals->channels;
+	report->channels = (uint32_t)totals->channels;
 	*before = *totals;
 	if (nacre_clock_ms() - reporting.told >= INTERVAL_MS)
 		tell(METRICS_PROGRESS);

@@ -343,6 +343,26 @@ record_timeout(const struct login *login)
 	event_disconnect(login, "login_timeout", (struct nacre_span){NULL, 0}, NULL, NULL);
 }
 
+/* Forwarding ---------------------------------------------------------------------------------- */
+
+void
+record_forward(enum nacre_log_level level, const char *kind, const char *target, const char *result,
+    const char *format, ...)
+{
+	char line[2 * TEXT_MOST];
+	va_list arguments;
+	const struct nacre_log_field fields[] = {
+	    nacre_field_text("kind", kind),
+	    nacre_field_text("target", target),
+	    nacre_field_text("result", result),
+	};
+
+	va_start(arguments, format);
+	vsnprintf(line, sizeof line, format, arguments);
+	va_end(arguments);
+	nacre_log_event(level, "forward", fields, MEMBERS(fields), "%s", line);
+}
+
 /* The end of a session ------------------------------------------------------------------------ */
 
 void

@@ -34,6 +34,10 @@ void record_ending(const struct login *login, const struct ending *ending);
 enum nacre_log_level record_disconnect_level(uint32_t reason);
 /* The grace time is over. */
 void record_timeout(const struct login *login);
+/* A forwarded connection: the type of its channel, where it leads, and "opened", "failed" or
+ * "refused"; then the line. */
+void record_forward(enum nacre_log_level level, const char *kind, const char *target,
+    const char *result, const char *format, ...) __attribute__((format(printf, 5, 6)));
 /* It ends after login. "how" is "disconnected" (by a message of the peer), "protocol_error", "closed",
  * "reset", "timeout" or "terminated"; "text" is what was said. */
 void record_logout(const struct login *login, const char *how, struct nacre_span text,

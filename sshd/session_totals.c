@@ -10,7 +10,7 @@
 void
 totals_tell(struct user_session *user, bool at_once)
 {
-	const uint32_t channels = (uint32_t)nacre_session_channel_count(user->session);
+	const uint64_t channels = nacre_session_channel_count(user->session);
 	const struct metrics_totals now = {user->sent, user->received, user->rekeys,
 	    user->channels_opened, at_once ? 0 : channels};
 	struct nacre_buffer frame = {0};
@@ -24,7 +24,7 @@ totals_tell(struct user_session *user, bool at_once)
 	nacre_put_u64(&frame, now.received);
 	nacre_put_u64(&frame, now.rekeys);
 	nacre_put_u64(&frame, now.channels_opened);
-	nacre_put_u32(&frame, now.channels);
+	nacre_put_u32(&frame, (uint32_t)now.channels);
 	(void)frame_send(user->monitor_fd, &frame);
 	nacre_buffer_free(&frame);
 	user->totals_told = now;

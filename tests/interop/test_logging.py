@@ -445,6 +445,16 @@ def test_a_certificate_is_named(servers, user_keys, place):
                                         ).stdout.decode().split()[1]
 
 
+def test_forwarded_connections(json_server, openssh_ssh):
+    port = json_server.port
+    run(openssh_ssh.command(json_server, '-W', f'127.0.0.1:{port}'))
+    run(openssh_ssh.command(json_server, '-W', '127.0.0.1:1'))
+    opened, = until(lambda: events(json_server, event='forward', result='opened'), 'one')
+    assert opened['kind'] == 'direct-tcpip' and opened['target'] == f'127.0.0.1 port {port}'
+    failed, = until(lambda: events(json_server, event='forward', result='failed'), 'another')
+    assert failed['target'] == '127.0.0.1 port 1' and failed['user'] == json_server.user
+
+
 @pytest.mark.parametrize('name', [
     'a"b\\c', '\n\r\t\0\x1b[2J'.replace('\0', ''), '","event":"authentication","result":"accepted',
     '\u202e\u2028\ufeff', '\U0001f41f' * 50, 'x' * 20000, '"' * 5000, '\\u0000', '\x7f\x9b'])
