@@ -3,6 +3,7 @@
  * that users of OpenSSH know, word for word.
  */
 #include <client/client.h>
+#include <nacre/authorized_keys.h>
 #include <nacre/certificate.h>
 #include <nacre/prompt.h>
 
@@ -437,6 +438,27 @@ judge(struct nacre_client *client, const struct candidate *candidate)
 	return refuse_revoked(client, candidate);
 }
 
+/* RevokedHostKeys is asked before anything else. */
+static bool
+is_revoked(struct nacre_client *client, const struct nacre_key *key)
+{
+	struct nacre_ssh_config *const config = client->config;
+	struct nacre_buffer message = {0};
+
+	if (config->revoked_host_keys == NULL)
+		return false;
+	char *const path =
+	    nacre_ssh_config_expand(config, "RevokedHostKeys", config->revoked_host_keys, NULL, 0);
+	const bool revoked =
+	    path == NULL || nacre_key_is_revoked(path, key, "host key",
+				(enum nacre_fingerprint_hash)config->fingerprint_hash, &message);
+	nacre_log_lines(
+	    NACRE_LOG_ERROR, nacre_buffer_span(path == NULL ? &config->error : &message));
+	nacre_buffer_free(&message);
+	free(path);
+	return revoked;
+}
+
 /* In a rekey the key that was trusted once is the only one that is. */
 static bool
 same_as_before(const struct nacre_client *client, struct nacre_span blob)
@@ -456,7 +478,7 @@ host_key_trusted(struct nacre_client *client, struct nacre_span blob)
 	if (nacre_buffer_length(&client->host_key) > 0)
 		return same_as_before(client, blob);
 	if (candidate_read(client, blob, &candidate) == 0) {
-		trusted = judge(client, &candidate);
+		trusted = !is_revoked(client, candidate.key) && judge(client, &candidate);
 	}
 	if (trusted) {
 		log_picture(client, &candidate);

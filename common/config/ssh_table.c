@@ -123,7 +123,7 @@ const struct keyword ssh_keywords[] = {
 {"SecurityKeyProvider",			&value_string,		AT(security_key_provider),	0, NULL, NONE,				"internal",		"*"},
 {"PreferredAuthentications",		&value_string,		AT(preferred_authentications),	0, NULL, 0,				NULL,			IN_EFFECT},
 {"PubkeyAcceptedAlgorithms",		&value_algorithms,	AT(pubkey_accepted_algorithms), 0, &list_pubkey, 0,			NULL,			IN_EFFECT},
-{"RevokedHostKeys",			&value_string,		AT(revoked_host_keys),		0, NULL, NONE,				NULL,			""},
+{"RevokedHostKeys",			&value_string,		AT(revoked_host_keys),		0, NULL, NONE,				NULL,			IN_EFFECT},
 {"XAuthLocation",			&value_string,		AT(xauth_location),		0, NULL, 0,				"/usr/bin/xauth",	IN_EFFECT},
 {"KnownHostsCommand",			&value_rest,		AT(known_hosts_command),	0, NULL, NONE,				NULL,			""},
 {"Tag",					&value_string,		AT(tag),			0, NULL, 0,				NULL,			IN_EFFECT},

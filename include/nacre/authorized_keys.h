@@ -109,6 +109,14 @@ int nacre_authorized_keys_find(struct nacre_span text, size_t *offset, unsigned 
  */
 int nacre_key_list_find(struct nacre_span text, const struct nacre_key *key, unsigned *line_number);
 
+/*
+ * Whether a file, which holds a list of public keys or a key revocation list (krl.h), revokes a key
+ * or what it is certified by. A file that cannot be read revokes everything. Then *message tells
+ * how, in OpenSSH's words, for "what": "authentication key" or "host key".
+ */
+bool nacre_key_is_revoked(const char *path, const struct nacre_key *key, const char *what,
+    enum nacre_fingerprint_hash hash, struct nacre_buffer *message);
+
 /* Reads a file of authorized keys, principals or CA keys: opened without following a FIFO or
  * device, at most "limit" bytes (0: 8 MiB), checked with nacre_secure_path() for "owner" up to
  * "home" if "strict". Reason in *message (a buffer, may be NULL). */

@@ -1,6 +1,7 @@
 """Host certificates, host keys in an agent, and the announcement of new host keys: our sshd and ssh
 beside OpenSSH's."""
 import os
+import re
 import subprocess
 
 import pytest
@@ -101,6 +102,31 @@ def test_revoked_authority(client, hosts, user_keys, authority):
     result = host.login(CLIENTS[client], user_keys['ed25519'])
     assert result.returncode == 255 and result.stdout == b''
     host.trust('@cert-authority', authority)
+
+
+@pytest.mark.parametrize('client', CLIENTS)
+def test_revoked_host_keys(client, hosts, user_keys, authority, tmp_path):
+    need('ssh', 'ssh-keygen')
+    host = hosts('nacre', '-z', '7')
+    revoked = tmp_path / 'revoked'
+
+    def login():
+        result = host.login(CLIENTS[client], user_keys['ed25519'], '-o', f'RevokedHostKeys={revoked}')
+        return result.stdout == b'in\n', result.stderr.decode()
+    good, messages = login()
+    assert not good and f'in revoked keys file {revoked}: No such file or directory' in messages
+    for text in ('', public_line(user_keys['rsa'])):
+        revoked.write_text(text)
+        assert login()[0]
+    for key in (authority, host.keys['ed25519']):
+        revoked.write_text(public_line(key))
+        good, messages = login()
+        assert not good and re.search(
+            rf'Host key ED25519-CERT SHA256:\S+ revoked by file {revoked}', messages)
+    for serial, good in ((6, True), (7, False)):
+        run(['ssh-keygen', '-k', '-q', '-f', revoked, '-s', authority + '.pub', '-'], check=True,
+            input=f'serial: {serial}\n'.encode())
+        assert login()[0] == good
 
 
 @pytest.mark.parametrize('kind', ['ed25519', 'rsa', 'ecdsa-256'])
