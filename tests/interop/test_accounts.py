@@ -1,5 +1,6 @@
 """Who gets in, by PAM and by the shadow file: OpenSSH's sshd and ours on the same machine, with the
 same expectations. Each test has accounts of its own on a machine of its own (machine.py)."""
+import contextlib
 import os
 import re
 import subprocess
@@ -323,6 +324,29 @@ def test_grace_time_holds_while_a_question_is_open(machine, users, talk):
         transport.auth_interactive(user.name, lambda *_: time.sleep(3) or ['late'])
     assert time.monotonic() - begin < 20
     logged(server, r'Timeout before authentication for 127.0.0.1 port \d+')
+
+
+def test_conversation_is_given_up(machine, users, talk):
+    """Another request in place of the answers: the module is told that none will come."""
+    user = users.new()
+    with_service(machine, f'auth optional {talk} ask=Pin:42\n' + PAM_SERVICE)
+    server = machine.sshd(nacre('sshd'), 'UsePAM yes')
+    transport = connect(server)
+
+    def give_up(*_):
+        message = paramiko.Message()
+        message.add_byte(paramiko.common.cMSG_USERAUTH_REQUEST)
+        for text in (user.name, 'ssh-connection', 'password'):
+            message.add_string(text)
+        message.add_boolean(False)
+        message.add_string(PASSWORD)
+        transport._send_message(message)  # pylint: disable=protected-access
+        logged(server, f'Accepted password for {user.name}')
+        return []
+    with contextlib.suppress(paramiko.SSHException):  # it does not know what it was answered
+        transport.auth_interactive(user.name, give_up)
+    transport.close()
+    logged(server, f'Accepted password for {user.name}')
 
 
 def test_service_name(machine, users, talk, key):
