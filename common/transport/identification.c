@@ -90,8 +90,9 @@ bool
 transport_peer_is(const struct transport *transport, const char *software)
 {
 	const struct nacre_span line = nacre_span_of(transport->peer_identification);
+	const struct nacre_span name = behind(line, "SSH-2.0-");
 
-	return behind(behind(line, "SSH-2.0-"), software).data != NULL;
+	return name.data != NULL && behind(name, software).data != NULL;
 }
 
 static int
