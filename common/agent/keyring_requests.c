@@ -328,7 +328,7 @@ answer_end(struct nacre_buffer *answer, size_t mark, int result)
 		nacre_put_byte(answer, AGENT_FAILURE);
 	}
 	nacre_put_string_end(answer, mark);
-	return answer->failed ? NACRE_ERROR_MEMORY : NACRE_KEYRING_ANSWERED;
+	return answer->failed ? (int)NACRE_ERROR_MEMORY : (int)NACRE_KEYRING_ANSWERED;
 }
 
 int
