@@ -111,7 +111,8 @@ def sanitizer_environment(folder):
     """Each process that a sanitizer complains about leaves a file, whoever looks at its status."""
     if not SANITIZED:
         return {}
-    options = f'log_path={folder}/report:log_exe_name=1:print_stacktrace=1:quarantine_size_mb=16'
+    options = f'log_path={folder}/report:log_exe_name=1:print_stacktrace=1:quarantine_size_mb=16:' \
+              'verify_asan_link_order=0'
     return {name: ':'.join(filter(None, [os.environ.get(name), options]))
             for name in ('ASAN_OPTIONS', 'UBSAN_OPTIONS')}
 

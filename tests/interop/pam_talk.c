@@ -37,6 +37,9 @@ ask_together(pam_handle_t *handle, int *outcome)
 	if (status == PAM_SUCCESS &&
 	    (strcmp(responses[1].resp, "one") != 0 || strcmp(responses[2].resp, "two") != 0))
 		*outcome = PAM_AUTH_ERR;
+	for (int i = 0; status == PAM_SUCCESS && i < 3; i++)
+		free(responses[i].resp);
+	free(responses);
 	return status;
 }
 
