@@ -3,9 +3,9 @@
 # on Debian and Ubuntu as root or with sudo. Elsewhere it names the packages and stops.
 set -u
 
-apt_build="gcc make pkg-config libc6-dev libsodium-dev libssl-dev zlib1g-dev nettle-dev libpam0g-dev"
-dnf_build="gcc make pkgconf-pkg-config glibc-devel libsodium-devel openssl-devel zlib-devel nettle-devel pam-devel"
-apk_build="gcc make pkgconf musl-dev linux-headers libsodium-dev openssl-dev zlib-dev nettle-dev linux-pam-dev"
+apt_build="gcc make pkg-config libc6-dev libsodium-dev libssl-dev zlib1g-dev nettle-dev libpam0g-dev libedit-dev"
+dnf_build="gcc make pkgconf-pkg-config glibc-devel libsodium-devel openssl-devel zlib-devel nettle-devel pam-devel libedit-devel"
+apk_build="gcc make pkgconf musl-dev linux-headers libsodium-dev openssl-dev zlib-dev nettle-dev linux-pam-dev libedit-dev"
 apt_check="libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-paramiko openssh-client openssh-server putty-tools dropbear-bin curl git rsync sshpass iproute2 procps passwd ssh-audit valgrind fail2ban haproxy python3-prometheus-client xvfb xauth x11-apps x11-utils iputils-ping"
 dnf_check="libcmocka-devel python3-pytest python3-pytest-xdist python3-paramiko openssh-clients openssh-server putty dropbear curl git rsync sshpass iproute procps-ng shadow-utils ssh-audit valgrind fail2ban haproxy python3-prometheus_client xorg-x11-server-Xvfb xorg-x11-xauth xclock xdpyinfo xwininfo iputils"
 apk_check="cmocka-dev py3-pytest py3-pytest-xdist py3-paramiko openssh putty dropbear curl git rsync sshpass iproute2 procps shadow ssh-audit valgrind fail2ban haproxy py3-prometheus-client xvfb xauth xclock xdpyinfo xwininfo iputils"

@@ -37,13 +37,20 @@ struct link {
 	struct nacre_client *client;
 	struct nacre_session *session;
 	uint32_t channel;
-	char *command; /* NULL: the subsystem sftp */
+	char *command; /* NULL: the subsystem */
+	const char *subsystem;
 	bool forward_agent, opened, unsent;
 	struct nacre_relays relays;
 	/* Both. */
 	bool ended, broken;
 	int status;
 };
+
+static const char *
+subsystem_name(const struct options *options)
+{
+	return options->subsystem != NULL ? options->subsystem : "sftp";
+}
 
 /* Children ---------------------------------------------------------------------------------- */
 
@@ -153,7 +160,7 @@ open_by_program(const struct options *options, const struct location *location, 
 		words_add(&words, "-s");
 	words_add(&words, "--");
 	words_add(&words, location->host);
-	words_add(&words, command != NULL ? command : "sftp");
+	words_add(&words, command != NULL ? command : subsystem_name(options));
 	link = start_child(words.items);
 	words_free(&words);
 	return link;
@@ -208,7 +215,7 @@ configure(const struct options *options, const struct location *location, const 
 {
 	const struct nacre_ssh_config_request request = {
 	    .host = location->host,
-	    .command = command != NULL ? command : "sftp",
+	    .command = command != NULL ? command : subsystem_name(options),
 	    .session_type = command != NULL ? "exec" : "subsystem",
 	    .version = "Nacre_" NACRE_VERSION,
 	    .user_file = options->user_file,
@@ -247,7 +254,7 @@ make_requests(void *context, struct nacre_client *client, uint32_t channel)
 	if (link->command != NULL)
 		nacre_channel_request_exec(session, channel, true, link->command);
 	else
-		nacre_channel_request_subsystem(session, channel, true, "sftp");
+		nacre_channel_request_subsystem(session, channel, true, link->subsystem);
 }
 
 /* The channel is there: its request leaves together with the program's first bytes. */
@@ -346,6 +353,7 @@ open_session(const struct options *options, const struct location *location, con
 	client_options.request = make_requests;
 	client_options.context = link;
 	link->command = command != NULL ? strdup(command) : NULL;
+	link->subsystem = subsystem_name(options);
 	link->forward_agent = link->config->forward_agent;
 	if (nacre_client_open(&client_options, &link->client) != 0) {
 		link_close(link);

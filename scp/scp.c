@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <spawn.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -15,46 +14,6 @@
 #include <unistd.h>
 
 extern char **environ;
-
-static void
-print_message(const char *format, va_list arguments)
-{
-	char *text;
-
-	/* A meter may have left the cursor in its line. */
-	if (isatty(STDOUT_FILENO)) {
-		fputs("\r", stdout);
-		fflush(stdout);
-	}
-	if (vasprintf(&text, format, arguments) < 0)
-		return;
-	for (char *p = text; *p != '\0'; p++)
-		if ((unsigned char)*p < 0x20 || *p == 0x7f)
-			*p = '?';
-	fprintf(stderr, "scp: %s\n", text);
-	free(text);
-}
-
-void
-complain(const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	print_message(format, arguments);
-	va_end(arguments);
-}
-
-void
-die(const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	print_message(format, arguments);
-	va_end(arguments);
-	exit(255);
-}
 
 /* Ways ------------------------------------------------------------------------------------- */
 
@@ -228,6 +187,7 @@ main(int argc, char **argv)
 
 	nacre_process_sanitise_descriptors();
 	signal(SIGPIPE, SIG_IGN);
+	message_prefix("scp: ");
 
 	const int operand = options_read(&options, argc, argv);
 	char **const operands = argv + operand;

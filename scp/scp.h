@@ -2,9 +2,10 @@
 #ifndef SCP_SCP_H
 #define SCP_SCP_H
 
-#include <nacre/sftp_client.h>
+#include <nacre/transfer.h>
 #include <nacre/wire.h>
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/types.h>
@@ -24,6 +25,7 @@ struct options {
 	uint32_t requests, block;
 	const char *program;     /* -S */
 	const char *sftp_server; /* -D */
+	const char *subsystem;   /* sftp's -s: its name, or the server's path; NULL: sftp */
 	const char *user_file;   /* -F */
 	struct words settings;   /* "Keyword=value" for the configuration */
 	struct words arguments;  /* the same as options of ssh, for -S and -R */
@@ -36,13 +38,26 @@ struct location {
 	int port; /* -1: the usual */
 };
 
-/* scp.c: messages; die() ends the program with status 255. */
+/* message.c; die() ends the program with status 255. */
+void message_prefix(const char *text);
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void die(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
-/* options.c */
+/* words.c */
 void words_add(struct words *words, const char *text);
 void words_free(struct words *words);
+
+/* connection_options.c: what the options of the same letters do. */
+/* An option that is ssh's, too; false for others. */
+bool option_pass(struct options *options, int option, const char *value);
+uint64_t option_number(const char *text, uint64_t most, const char *what);
+void option_set_transfer_option(struct options *options, const char *text); /* -X */
+void option_be_verbose(struct options *options, const char *unused);
+void option_set_limit(struct options *options, const char *text);     /* -l */
+void option_set_user_file(struct options *options, const char *path); /* -F */
+void option_be_quiet(struct options *options, const char *unused);
+
+/* options.c */
 void usage(void) __attribute__((noreturn));
 /* Reads the options; returns where in "argv" the operands begin. */
 int options_read(struct options *options, int argc, char **argv);
@@ -87,6 +102,18 @@ void meter_start(struct meter *meter, const char *name, uint64_t size);
 void meter_update(struct meter *meter, uint64_t copied);
 void meter_finish(struct meter *meter, const char *name, uint64_t size, uint64_t copied);
 void meter_free(struct meter *meter);
+
+/* pump.c */
+struct pump {
+	struct link *source, *target; /* NULL: local */
+	struct meter *meter;          /* or NULL */
+	const char *directory; /* what is said of each directory, in front of its name, or NULL */
+	const volatile sig_atomic_t *interrupted; /* by the person: the rest is given up; or NULL */
+	bool lost;                                /* a connection; it was said */
+	uint64_t metered;                         /* the file whose line is drawn */
+};
+/* Runs a transfer to its end. */
+void pump_run(struct pump *pump, struct nacre_transfer *transfer);
 
 /* copy.c: SFTP. Returns an exit status. */
 int copy_by_sftp(

@@ -337,7 +337,10 @@ schedule(struct nacre_transfer *transfer)
 		transfer->roots = root->next;
 		if (transfer->roots == NULL)
 			transfer->roots_tail = &transfer->roots;
-		glob_start(transfer, root);
+		if (transfer->cancelled)
+			object_free(&root->tracked);
+		else
+			glob_start(transfer, root);
 	}
 	tree_start_listings(transfer);
 	admit_files(transfer);
@@ -420,6 +423,14 @@ nacre_transfer_wants_input(const struct nacre_transfer *transfer, enum nacre_tra
 {
 	return side == NACRE_TRANSFER_TARGET || transfer->ends[NACRE_TRANSFER_TARGET] == NULL ||
 	       transfer->cross_bytes < 2 * CROSS_BOUND;
+}
+
+void
+nacre_transfer_cancel(struct nacre_transfer *transfer)
+{
+	transfer->cancelled = true;
+	for (struct file *file = transfer->movers.first; file != NULL; file = file->next)
+		file->failed = true;
 }
 
 bool

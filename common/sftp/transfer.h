@@ -27,10 +27,12 @@ enum tag_kind {
 	TAG_ITEM_STAT, /* context is a file */
 	TAG_SOURCE_OPEN,
 	TAG_TARGET_OPEN,
+	TAG_TARGET_SIZE,
 	TAG_READ,
 	TAG_WRITE,
 	TAG_FILE_TRUNCATE,
 	TAG_FILE_SETSTAT,
+	TAG_FILE_FLUSH,
 	TAG_FILE_CLOSE
 };
 
@@ -139,6 +141,7 @@ struct nacre_transfer {
 	char *target_path;
 	bool target_asked, target_known, target_is_directory, target_exists;
 	bool fatal;
+	bool cancelled;
 	bool hopeless; /* an error that OpenSSH's scp ends with status 255 for */
 	/* Sources */
 	struct root *roots, **roots_tail;

@@ -104,6 +104,8 @@ static void
 fail_upload(struct nacre_transfer *transfer, struct file *file)
 {
 	file->failed = true;
+	if (transfer->options.brief && file->directory == NULL)
+		return;
 	transfer_error(
 	    transfer, "failed to upload file %s to %s", file->source_path, file->target_path);
 }
@@ -163,7 +165,7 @@ open_source(struct nacre_transfer *transfer, struct file *file)
 void
 file_start(struct nacre_transfer *transfer, struct file *file)
 {
-	if (file->directory != NULL && file->directory->failed) {
+	if (transfer->cancelled || (file->directory != NULL && file->directory->failed)) {
 		/* Its directory's error was reported. */
 		file->failed = true;
 		file_done(transfer, file);
@@ -220,6 +222,8 @@ retry_open(struct nacre_transfer *transfer, struct file *file, const struct nacr
 	return true;
 }
 
+static void file_check(struct nacre_transfer *transfer, struct file *file);
+
 static void
 source_opened(
     struct nacre_transfer *transfer, struct file *file, const struct nacre_sftp_reply *reply)
@@ -237,11 +241,46 @@ source_opened(
 	if (is_remote(transfer, NACRE_TRANSFER_TARGET)) {
 		open_target(transfer, file);
 	} else if (local_open_target(transfer, file)) {
-		move(transfer, file);
+		if (file->end != UINT64_MAX)
+			file_check(transfer, file);
+		else
+			move(transfer, file);
 	} else {
 		fail_download(transfer, file);
 		file_done(transfer, file);
 	}
+}
+
+/* Where to go on: how much is there already. */
+static void
+ask_target_size(struct nacre_transfer *transfer, struct file *file)
+{
+	struct nacre_sftp_tag tag = transfer_tag(TAG_TARGET_SIZE, file, 0);
+
+	file->pending++;
+	transfer_sent(transfer, nacre_sftp_handle_request(transfer->ends[NACRE_TRANSFER_TARGET],
+				    NACRE_SFTP_FSTAT, handle_span(&file->target), &tag));
+}
+
+static void
+target_size_known(
+    struct nacre_transfer *transfer, struct file *file, const struct nacre_sftp_reply *reply)
+{
+	const bool told = reply->message == NACRE_SFTP_ATTRS &&
+			  (reply->attributes.flags & NACRE_SFTP_ATTR_SIZE) != 0;
+
+	if (told && reply->attributes.size > 0 && reply->attributes.size >= file->attributes.size) {
+		transfer_error(transfer, "resume \"%s\": destination file same size or larger",
+		    file->source_path);
+		file->failed = true;
+	} else if (told) {
+		file->next_offset = file->copied = reply->attributes.size;
+	} else {
+		transfer_error(transfer, "resume \"%s\": its size at the other end is not told",
+		    file->source_path);
+		file->failed = true;
+	}
+	move(transfer, file);
 }
 
 static void
@@ -250,7 +289,10 @@ target_opened(
 {
 	if (reply->message == NACRE_SFTP_HANDLE) {
 		handle_set(&file->target, reply->handle);
-		move(transfer, file);
+		if (transfer->options.resume)
+			ask_target_size(transfer, file);
+		else
+			move(transfer, file);
 		return;
 	}
 	if (retry_open(transfer, file, reply))
@@ -284,6 +326,24 @@ truncate_target(struct nacre_transfer *transfer, struct file *file)
 			  NACRE_SFTP_FSETSTAT, handle_span(&file->target), &attributes, &tag));
 }
 
+/* A server without the extension has done what it can. */
+static void
+flush_target(struct nacre_transfer *transfer, struct file *file)
+{
+	struct nacre_sftp *sftp = transfer->ends[NACRE_TRANSFER_TARGET];
+	struct nacre_sftp_tag tag = transfer_tag(TAG_FILE_FLUSH, file, 0);
+	struct nacre_buffer payload = {0};
+
+	if (!transfer->options.flush || file->failed ||
+	    (nacre_sftp_extensions(sftp) & NACRE_SFTP_FSYNC) == 0)
+		return;
+	nacre_put_string_span(&payload, handle_span(&file->target));
+	file->pending++;
+	transfer_sent(transfer, nacre_sftp_extended_request(
+				    sftp, "fsync@openssh.com", nacre_buffer_span(&payload), &tag));
+	nacre_buffer_free(&payload);
+}
+
 /* Sends what ends a file at a remote target, right behind its data. */
 static void
 finish_target(struct nacre_transfer *transfer, struct file *file)
@@ -304,6 +364,7 @@ finish_target(struct nacre_transfer *transfer, struct file *file)
 		transfer_sent(transfer, nacre_sftp_attributes_request(sftp, NACRE_SFTP_FSETSTAT,
 					    handle_span(&file->target), &attributes, &tag));
 	}
+	flush_target(transfer, file);
 	tag.kind = TAG_FILE_CLOSE;
 	file->pending++;
 	transfer_sent(transfer,
@@ -342,6 +403,7 @@ write_answered(struct nacre_transfer *transfer, struct file *file, enum tag_kind
 	    [TAG_WRITE] = "write remote",
 	    [TAG_FILE_TRUNCATE] = "remote truncate",
 	    [TAG_FILE_SETSTAT] = "remote fsetstat",
+	    [TAG_FILE_FLUSH] = "remote fsync",
 	    [TAG_FILE_CLOSE] = "close remote",
 	};
 
@@ -585,6 +647,7 @@ file_reply(struct nacre_transfer *transfer, enum tag_kind kind, struct nacre_sft
 {
 	struct file *file = reply->tag.context;
 
+	file->failed |= transfer->cancelled;
 	if (reply->message == NACRE_SFTP_DATA) {
 		data_arrived(transfer, file, reply);
 		return;
@@ -594,6 +657,8 @@ file_reply(struct nacre_transfer *transfer, enum tag_kind kind, struct nacre_sft
 		source_opened(transfer, file, reply);
 	else if (kind == TAG_TARGET_OPEN)
 		target_opened(transfer, file, reply);
+	else if (kind == TAG_TARGET_SIZE)
+		target_size_known(transfer, file, reply);
 	else if (kind == TAG_READ)
 		read_refused(transfer, file, reply);
 	else

@@ -48,6 +48,24 @@ local_open_source(struct nacre_transfer *transfer, struct file *file)
 	return true;
 }
 
+/* Behind what is there already. */
+static bool
+continue_target(struct nacre_transfer *transfer, struct file *file)
+{
+	if (file->local_size > file->attributes.size) {
+		transfer_error(transfer,
+		    "Unable to resume download of \"%s\": local file is larger than remote",
+		    file->target_path);
+		return false;
+	}
+	file->next_offset = file->copied = file->local_size;
+	if (file->local_size > 0 && file->local_size == file->attributes.size) {
+		transfer_warning(transfer, "File \"%s\" was not modified", file->target_path);
+		file->end = file->local_size;
+	}
+	return true;
+}
+
 bool
 local_open_target(struct nacre_transfer *transfer, struct file *file)
 {
@@ -63,7 +81,7 @@ local_open_target(struct nacre_transfer *transfer, struct file *file)
 	}
 	if (fstat(file->fd, &status) == 0 && S_ISREG(status.st_mode))
 		file->local_size = (uint64_t)status.st_size;
-	return true;
+	return !transfer->options.resume || continue_target(transfer, file);
 }
 
 /* Devices and pipes take bytes in order, which they come in from servers that keep it. */
@@ -121,6 +139,11 @@ local_finish(struct nacre_transfer *transfer, struct file *file)
 	}
 	if (transfer->options.preserve && !set_local_attributes(transfer, file))
 		good = false;
+	if (transfer->options.flush && fsync(file->fd) != 0) {
+		transfer_error(
+		    transfer, "local fsync \"%s\": %s", file->target_path, strerror(errno));
+		good = false;
+	}
 	if (close(file->fd) != 0) {
 		transfer_error(
 		    transfer, "close local \"%s\": %s", file->target_path, strerror(errno));

@@ -327,6 +327,7 @@ send_mkdir(struct nacre_transfer *transfer, struct directory *directory)
 static void
 begin_listing(struct nacre_transfer *transfer, struct directory *directory)
 {
+	transfer_event(transfer, NACRE_TRANSFER_DIRECTORY, NULL, directory->source_path, true);
 	if (is_remote(transfer, NACRE_TRANSFER_SOURCE)) {
 		directory->next = NULL;
 		*transfer->to_list_tail = directory;
@@ -484,6 +485,7 @@ add_entry(struct nacre_transfer *transfer, struct directory *directory,
 static void
 list_continue(struct nacre_transfer *transfer, struct directory *directory)
 {
+	directory->listed |= transfer->cancelled;
 	if (directory->listed) {
 		if (directory->readdirs == 0)
 			end_listing(transfer, directory);
@@ -556,7 +558,12 @@ tree_start_listings(struct nacre_transfer *transfer)
 		directory = transfer->parked;
 		if ((transfer->parked = directory->next) == NULL)
 			transfer->parked_tail = &transfer->parked;
-		send_readdir(transfer, directory);
+		list_continue(transfer, directory);
+	}
+	while ((directory = transfer->to_list) != NULL && transfer->cancelled) {
+		if ((transfer->to_list = directory->next) == NULL)
+			transfer->to_list_tail = &transfer->to_list;
+		directory_release(transfer, directory);
 	}
 	while ((directory = transfer->to_list) != NULL && transfer->listings < LISTINGS_MAX &&
 	       transfer->found.count < FOUND_MAX && transfer_has_room(transfer)) {
@@ -603,10 +610,11 @@ tree_add_item(struct nacre_transfer *transfer, struct directory *parent, char *s
 		     (attributes->permissions & S_IFMT) != 0;
 	struct file *file;
 
-	if (source_path == NULL || target_path == NULL) {
+	if (source_path == NULL || target_path == NULL || transfer->cancelled) {
 		free(source_path);
 		free(target_path);
-		transfer_fatal(transfer, nacre_error_string(NACRE_ERROR_MEMORY));
+		if (!transfer->cancelled)
+			transfer_fatal(transfer, nacre_error_string(NACRE_ERROR_MEMORY));
 		return;
 	}
 	if (typed && S_ISDIR(attributes->permissions)) {
@@ -705,6 +713,10 @@ add_local_root(struct nacre_transfer *transfer)
 
 	if ((transfer->roots = root->next) == NULL)
 		transfer->roots_tail = &transfer->roots;
+	if (transfer->cancelled) {
+		object_free(&root->tracked);
+		return;
+	}
 	if (stat(root->path, &status) != 0) {
 		transfer_error(transfer, "stat local \"%s\": %s", root->path, strerror(errno));
 		transfer->hopeless = true;
@@ -747,7 +759,8 @@ tree_walk_local(struct nacre_transfer *transfer)
 		add_local_root(transfer);
 		return true;
 	}
-	if (directory->failed || directory->name_next == directory->name_count) {
+	if (directory->failed || transfer->cancelled ||
+	    directory->name_next == directory->name_count) {
 		transfer->walk = directory->next;
 		free(directory->names);
 		free(directory->offsets);

@@ -25,6 +25,9 @@ struct nacre_transfer_options {
 	bool target_is_directory; /* it must be one (several sources) */
 	bool recursive;           /* directories too; else they are errors */
 	bool preserve;            /* times and all mode bits */
+	bool resume;              /* files that are there in part are continued behind that */
+	bool flush;               /* each file is written to the disk before it counts as done */
+	bool brief;               /* of a file that cannot be uploaded, the cause is told and no more */
 	uint64_t rate;            /* bytes per second at most; 0: no bound */
 	uint32_t requests;        /* most READs and WRITEs at once; 0: as the path carries */
 	uint32_t block;           /* bytes of one READ or WRITE; 0: what the server takes */
@@ -52,6 +55,9 @@ bool nacre_transfer_wants_input(
     const struct nacre_transfer *transfer, enum nacre_transfer_side side);
 /* When nacre_transfer_output() may give more though nothing came; UINT64_MAX: not. */
 uint64_t nacre_transfer_deadline(const struct nacre_transfer *transfer);
+/* Nothing further is begun, and what is under way is given up: files stay as they are, handles are
+ * closed. The transfer is finished when all answers have come. */
+void nacre_transfer_cancel(struct nacre_transfer *transfer);
 /* True when all is done; the channels may be closed. */
 bool nacre_transfer_finished(const struct nacre_transfer *transfer);
 
@@ -59,7 +65,8 @@ enum nacre_transfer_event_kind {
 	NACRE_TRANSFER_BEGUN = 1, /* a file's copying begins: name, size */
 	NACRE_TRANSFER_DONE,      /* it is complete (ok) or was given up */
 	NACRE_TRANSFER_ERROR,     /* text: a line for the user, without "scp: " */
-	NACRE_TRANSFER_NOTE       /* text: a line for verbose mode */
+	NACRE_TRANSFER_NOTE,      /* text: a line for verbose mode */
+	NACRE_TRANSFER_DIRECTORY  /* text: the source path of a directory whose turn it is */
 };
 
 struct nacre_transfer_event {

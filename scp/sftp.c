@@ -1,0 +1,178 @@
+/* sftp: a connection, and the commands of a person, a file or a pipe. */
+#include <scp/sftp.h>
+
+#include <nacre/log.h>
+#include <nacre/process.h>
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static bool
+connect_remote(struct sftp *sftp)
+{
+	struct sftp_options *const options = sftp->options;
+	const struct location location = {
+	    .remote = true, .user = options->user, .host = options->host, .port = options->port};
+	const char *const subsystem = options->connection.subsystem;
+	/* A path is a command. */
+	const char *const command =
+	    subsystem != NULL && strchr(subsystem, '/') != NULL ? subsystem : NULL;
+
+	/* What interrupts a transfer must not end a child that serves it: it inherits this. */
+	const bool child =
+	    options->connection.sftp_server != NULL || options->connection.program != NULL;
+	if (child && sftp->interactive)
+		signal(SIGINT, SIG_IGN);
+	if (options->connection.sftp_server != NULL)
+		sftp->remote.link = link_open_program(options->connection.sftp_server);
+	else
+		sftp->remote.link = link_open(&options->connection, &location, command);
+	if (child && sftp->interactive)
+		signal(SIGINT, SIG_DFL);
+	return sftp->remote.link != NULL && remote_start(&sftp->remote);
+}
+
+/* What is told when a person is there to read it. */
+static void
+greet(const struct sftp *sftp)
+{
+	const struct sftp_options *const options = sftp->options;
+
+	if (options->quiet)
+		return;
+	if (options->connection.sftp_server != NULL)
+		fprintf(stderr, "Attached to %s.\n", options->connection.sftp_server);
+	else
+		fprintf(stderr, "Connected to %s.\n", options->host);
+}
+
+/* Batches --------------------------------------------------------------------------------------- */
+
+/* "@" in front of a line: it is not shown; "-": its failure does not end the batch. */
+static const char *
+take_prefixes(const char *line, bool *silent, bool *ignored)
+{
+	line += strspn(line, " \t");
+	for (;; line++)
+		if (*line == '@')
+			*silent = true;
+		else if (*line == '-')
+			*ignored = true;
+		else
+			return line;
+}
+
+/* "batch": the first failure ends it. 0, or the exit status. */
+static int
+run_lines(struct sftp *sftp, FILE *file, bool batch)
+{
+	char *line = NULL;
+	size_t room = 0;
+	ssize_t length;
+	int result = 0;
+
+	while (result == 0 && !sftp->finished && (length = getline(&line, &room, file)) >= 0) {
+		bool silent = false, ignored = false;
+
+		if (length > 0 && line[length - 1] == '\n')
+			line[length - 1] = '\0';
+		const char *const command = take_prefixes(line, &silent, &ignored);
+		if (!silent)
+			printf("sftp> %s\n", line);
+		fflush(stdout);
+		const int status = command_run(sftp, command);
+		if (status < 0)
+			result = 255;
+		else if (status > 0 && batch && !ignored)
+			result = 1;
+	}
+	free(line);
+	return result;
+}
+
+static int
+run_batch(struct sftp *sftp)
+{
+	const char *const path = sftp->options->batch_file;
+	FILE *const file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+
+	if (file == NULL)
+		die("%s (%s).", strerror(errno), path);
+	const int result = run_lines(sftp, file, true);
+	if (file != stdin)
+		fclose(file);
+	return result;
+}
+
+/* The path behind the destination ----------------------------------------------------------------- */
+
+/* Its directory is entered, its file is fetched and all is done. */
+static bool
+run_path(struct sftp *sftp, int *status)
+{
+	const struct copy_flags flags = {0};
+	struct answer answer = {0};
+	char *const path = remote_absolute(&sftp->remote, sftp->options->path);
+	const bool there = remote_stat(&sftp->remote, path, true, &answer);
+	const bool directory = there && S_ISDIR(answer.attributes.permissions);
+
+	answer_free(&answer);
+	if (directory) {
+		char *const real = remote_real_path(&sftp->remote, path);
+
+		if (!sftp->options->quiet)
+			printf("Changing to: %s\n", path);
+		if (real != NULL) {
+			free(sftp->remote.directory);
+			sftp->remote.directory = real;
+		}
+	} else {
+		char *const quoted = glob_quote(path);
+
+		*status = copy_get(sftp, &flags, quoted, NULL) != 0;
+		free(quoted);
+	}
+	free(path);
+	return !directory;
+}
+
+static int
+run(struct sftp *sftp)
+{
+	int status = 0;
+
+	if (sftp->options->path != NULL && *sftp->options->path != '\0' && run_path(sftp, &status))
+		return status;
+	if (sftp->options->batch_file != NULL)
+		return run_batch(sftp);
+	if (sftp->interactive)
+		return edit_run(sftp);
+	return run_lines(sftp, stdin, false);
+}
+
+int
+main(int argc, char **argv)
+{
+	static struct sftp_options options; /* reachable to the end */
+	struct sftp sftp = {.options = &options};
+
+	nacre_process_sanitise_descriptors();
+	signal(SIGPIPE, SIG_IGN);
+	nacre_log_open("sftp", NACRE_LOG_STDERR, NULL, 0);
+	sftp_options_read(&options, argc, argv);
+	sftp.interactive =
+	    options.batch_file == NULL && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+	sftp.show_progress = !options.quiet && isatty(STDOUT_FILENO);
+	if (!connect_remote(&sftp)) {
+		complain("Connection closed");
+		return 255;
+	}
+	greet(&sftp);
+	const int status = run(&sftp);
+	remote_end(&sftp.remote);
+	return status;
+}

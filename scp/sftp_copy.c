@@ -1,0 +1,234 @@
+/* sftp: get and put, by the engine that scp has. */
+#include <scp/sftp.h>
+
+#include <errno.h>
+#include <glob.h>
+#include <libgen.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static struct copy_flags
+merged(const struct sftp *sftp, const struct copy_flags *flags)
+{
+	return (struct copy_flags){
+	    .recursive = flags->recursive || sftp->options->recursive,
+	    .preserve = flags->preserve || sftp->options->preserve,
+	    .resume = flags->resume || sftp->options->resume,
+	    .flush = flags->flush || sftp->options->flush,
+	};
+}
+
+static char *
+base_name(const char *path)
+{
+	char *const copy = strdup(path);
+	char *const name = copy != NULL ? strdup(basename(copy)) : NULL;
+
+	if (name == NULL)
+		die("%s", nacre_error_string(NACRE_ERROR_MEMORY));
+	free(copy);
+	return name;
+}
+
+static char *
+join(const char *directory, const char *name)
+{
+	const size_t length = strlen(directory);
+	char *path;
+
+	if (asprintf(&path, "%s%s%s", directory,
+		length > 0 && directory[length - 1] == '/' ? "" : "/", name) < 0)
+		die("%s", nacre_error_string(NACRE_ERROR_MEMORY));
+	return path;
+}
+
+/* One source to one name. */
+static int
+transfer(struct sftp *sftp, const struct copy_flags *flags, bool upload, const char *source,
+    const char *target)
+{
+	const struct nacre_transfer_options options = {
+	    .source = upload ? NULL : sftp->remote.sftp,
+	    .target = upload ? sftp->remote.sftp : NULL,
+	    .target_path = target,
+	    .recursive = flags->recursive,
+	    .preserve = flags->preserve,
+	    .resume = flags->resume,
+	    .flush = flags->flush,
+	    .brief = true,
+	    .rate = sftp->options->connection.rate,
+	    .requests = sftp->options->connection.requests,
+	    .block = sftp->options->connection.block,
+	};
+	struct pump pump = {
+	    .source = upload ? NULL : sftp->remote.link,
+	    .target = upload ? sftp->remote.link : NULL,
+	    .meter = sftp->show_progress ? meter_new() : NULL,
+	    .directory = upload ? "Entering" : "Retrieving",
+	    .interrupted = sftp->interrupted,
+	};
+	struct nacre_transfer *transfer;
+
+	if (nacre_transfer_new(&options, &transfer) != 0 ||
+	    nacre_transfer_add(transfer, source) != 0)
+		die("%s", nacre_error_string(NACRE_ERROR_MEMORY));
+	pump_run(&pump, transfer);
+	const bool stopped = sftp->interrupted != NULL && *sftp->interrupted != 0;
+	const int status = stopped || nacre_transfer_status(transfer) != 0;
+	nacre_transfer_free(transfer);
+	meter_free(pump.meter);
+	if (stopped)
+		putchar('\n');
+	sftp->remote.lost |= pump.lost;
+	return pump.lost ? -1 : status;
+}
+
+static void
+announce(const struct sftp *sftp, const char *what, const char *source, const char *target)
+{
+	if (!sftp->options->quiet)
+		printf("%s %s to %s\n", what, source, target);
+	fflush(stdout);
+}
+
+/* get ----------------------------------------------------------------------------------------- */
+
+static int
+get_one(struct sftp *sftp, const struct copy_flags *flags, const struct found *found,
+    const char *target, bool into)
+{
+	char *const name = base_name(found->path);
+	char *const path = into ? join(target, name) : strdup(target);
+	char *const quoted = glob_quote(found->path);
+	char *const marked = join(found->path, "");
+	const bool directory = S_ISDIR(found->attributes.permissions);
+	int status = 1;
+
+	if (path == NULL)
+		die("%s", nacre_error_string(NACRE_ERROR_MEMORY));
+	if (directory && !flags->recursive) {
+		complain("download %s/: not a regular file", found->path);
+	} else {
+		/* What is said is the name alone where that is in this directory. */
+		const char *const shown = strcmp(target, ".") == 0 && into ? name : path;
+
+		announce(sftp, flags->resume ? "Resuming" : "Fetching",
+		    directory ? marked : found->path, shown);
+		/* A directory goes into one that is there, under its own name. */
+		status = transfer(sftp, flags, false, quoted, directory && into ? target : shown);
+	}
+	free(name);
+	free(path);
+	free(quoted);
+	free(marked);
+	return status;
+}
+
+int
+copy_get(struct sftp *sftp, const struct copy_flags *flags, const char *source, const char *target)
+{
+	const struct copy_flags all = merged(sftp, flags);
+	char *const pattern = remote_pattern(&sftp->remote, source);
+	struct found_list list = {0};
+	struct stat status;
+	int result = 0;
+
+	const char *const place = target != NULL ? target : ".";
+	const bool into = stat(place, &status) == 0 && S_ISDIR(status.st_mode);
+	if (!remote_glob(&sftp->remote, pattern, true, &list)) {
+		char *const path = glob_unquote(pattern);
+
+		complain("File \"%s\" not found.", path);
+		free(path);
+		result = sftp->remote.lost ? -1 : 1;
+	} else if (list.count > 1 && !into) {
+		complain("Multiple source paths, but destination \"%s\" is not a directory", place);
+		result = 1;
+	}
+	for (size_t i = 0; i < list.count && result == 0; i++) {
+		const int one = get_one(sftp, &all, &list.items[i], place, into);
+
+		result = one;
+	}
+	found_free(&list);
+	free(pattern);
+	return result;
+}
+
+/* put ----------------------------------------------------------------------------------------- */
+
+static bool
+remote_directory(struct remote *remote, const char *path)
+{
+	struct answer answer = {0};
+	const bool result =
+	    remote_stat(remote, path, true, &answer) && S_ISDIR(answer.attributes.permissions);
+
+	answer_free(&answer);
+	return result;
+}
+
+static int
+put_one(struct sftp *sftp, const struct copy_flags *flags, const char *source, const char *target,
+    bool into)
+{
+	struct stat status;
+	char *const name = base_name(source);
+	char *const path = into ? join(target, name) : strdup(target);
+	int result = 1;
+
+	if (path == NULL)
+		die("%s", nacre_error_string(NACRE_ERROR_MEMORY));
+	if (stat(source, &status) != 0) {
+		complain("stat %s: %s", source, strerror(errno));
+	} else if (S_ISDIR(status.st_mode) && !flags->recursive) {
+		complain("local \"%s/\" is not a regular file", source);
+	} else {
+		const bool directory = S_ISDIR(status.st_mode);
+		char *const shown = directory ? join(source, "") : strdup(source);
+
+		if (shown == NULL)
+			die("%s", nacre_error_string(NACRE_ERROR_MEMORY));
+		announce(sftp, flags->resume ? "Resuming upload of" : "Uploading", shown, path);
+		/* A directory goes into one that is there, under its own name. */
+		result = transfer(sftp, flags, true, shown, directory && into ? target : path);
+		free(shown);
+	}
+	free(name);
+	free(path);
+	return result;
+}
+
+int
+copy_put(struct sftp *sftp, const struct copy_flags *flags, const char *source, const char *target)
+{
+	const struct copy_flags all = merged(sftp, flags);
+	char *const wanted = glob_unquote(target != NULL ? target : "");
+	char *const place = *wanted != '\0' ? remote_absolute(&sftp->remote, wanted)
+					    : strdup(sftp->remote.directory);
+	glob_t matches = {0};
+	int result = 0;
+
+	if (place == NULL)
+		die("%s", nacre_error_string(NACRE_ERROR_MEMORY));
+	if (glob(source, GLOB_NOCHECK, NULL, &matches) != 0)
+		die("%s", nacre_error_string(NACRE_ERROR_MEMORY));
+	/* Nothing matched: the name as it was meant. */
+	char *const literal = glob_unquote(source);
+	const bool single = matches.gl_pathc == 1;
+	const bool into = remote_directory(&sftp->remote, place);
+	if (!single && !into) {
+		complain("Multiple paths match, but destination \"%s\" is not a directory", place);
+		result = 1;
+	}
+	for (size_t i = 0; i < matches.gl_pathc && result == 0; i++)
+		result = put_one(sftp, &all,
+		    single && !glob_has_wildcards(source) ? literal : matches.gl_pathv[i], place,
+		    into);
+	globfree(&matches);
+	free(literal);
+	free(wanted);
+	free(place);
+	return sftp->remote.lost ? -1 : result;
+}

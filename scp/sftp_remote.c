@@ -1,0 +1,276 @@
+/* sftp: requests to the server, one at a time or several, and the wait for their replies. */
+#include <scp/sftp.h>
+
+#include <nacre/poller.h>
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Each READDIR gives a hundred names or so. */
+#define ENTRIES_MOST 1000000
+
+static void
+out_of_memory(void)
+{
+	die("%s", nacre_error_string(NACRE_ERROR_MEMORY));
+}
+
+struct nacre_sftp_tag
+answer_tag(struct answer *answer)
+{
+	return (struct nacre_sftp_tag){.context = answer};
+}
+
+void
+answer_free(struct answer *answer)
+{
+	nacre_buffer_free(&answer->content);
+	*answer = (struct answer){0};
+}
+
+bool
+answer_ok(const struct answer *answer, const char *format, ...)
+{
+	va_list arguments;
+	char *doing;
+
+	if (answer->message != NACRE_SFTP_STATUS || answer->status == NACRE_SFTP_OK)
+		return true;
+	va_start(arguments, format);
+	if (vasprintf(&doing, format, arguments) < 0)
+		out_of_memory();
+	va_end(arguments);
+	complain("%s: %s", doing,
+	    answer->status == NACRE_SFTP_NO_SUCH_FILE ? "No such file or directory"
+						      : nacre_sftp_status_string(answer->status));
+	free(doing);
+	return false;
+}
+
+/* The reply's spans live only until the next one. */
+static void
+keep(struct answer *answer, const struct nacre_sftp_reply *reply)
+{
+	answer->message = reply->message;
+	answer->status = reply->status;
+	answer->attributes = reply->attributes;
+	answer->count = reply->count;
+	if (reply->message == NACRE_SFTP_HANDLE)
+		nacre_put_span(&answer->content, reply->handle);
+	else if (reply->message == NACRE_SFTP_NAME || reply->message == NACRE_SFTP_EXTENDED_REPLY)
+		nacre_put_span(
+		    &answer->content, (struct nacre_span){reply->names.data, reply->names.length});
+	if (answer->content.failed)
+		out_of_memory();
+}
+
+static void
+send_requests(struct remote *remote)
+{
+	size_t room, used;
+
+	while (nacre_sftp_output_length(remote->sftp) > 0) {
+		uint8_t *const place = link_room(remote->link, &room);
+
+		if (place == NULL)
+			break;
+		used = nacre_sftp_output(remote->sftp, place, room, nacre_clock_ms());
+		link_commit(remote->link, used);
+	}
+	link_flush(remote->link);
+}
+
+/* Everything that has come. False after a message. */
+static bool
+take_replies(struct remote *remote)
+{
+	struct nacre_sftp_reply reply;
+	struct nacre_span data;
+
+	while (link_data(remote->link, &data)) {
+		const ssize_t used = nacre_sftp_receive(remote->sftp, data, &reply);
+
+		if (used < 0) {
+			complain("%s", nacre_sftp_error(remote->sftp));
+			return false;
+		}
+		if (reply.message != 0 && reply.tag.context != NULL)
+			keep(reply.tag.context, &reply);
+		link_consumed(remote->link, (size_t)used);
+	}
+	return true;
+}
+
+bool
+remote_await(struct remote *remote, struct answer *answer)
+{
+	const bool wants_input = true;
+
+	while (!remote->lost) {
+		send_requests(remote);
+		remote->lost = !take_replies(remote);
+		if (answer->message != 0)
+			return true;
+		if (!remote->lost && link_ended(remote->link)) {
+			complain("Connection closed");
+			remote->lost = true;
+		}
+		if (!remote->lost)
+			link_wait(&remote->link, &wants_input, 1, -1);
+	}
+	return false;
+}
+
+bool
+remote_stat(struct remote *remote, const char *path, bool follow, struct answer *answer)
+{
+	const struct nacre_sftp_tag tag = answer_tag(answer);
+
+	nacre_sftp_path_request(
+	    remote->sftp, follow ? NACRE_SFTP_STAT : NACRE_SFTP_LSTAT, nacre_span_of(path), &tag);
+	return remote_await(remote, answer) && answer->message == NACRE_SFTP_ATTRS;
+}
+
+char *
+remote_real_path(struct remote *remote, const char *path)
+{
+	struct answer answer = {0};
+	const struct nacre_sftp_tag tag = answer_tag(&answer);
+	struct nacre_sftp_name name;
+	char *result = NULL;
+
+	nacre_sftp_path_request(remote->sftp, NACRE_SFTP_REALPATH, nacre_span_of(path), &tag);
+	if (remote_await(remote, &answer) && answer_ok(&answer, "realpath %s", path)) {
+		struct nacre_reader reader = nacre_reader_of(nacre_buffer_span(&answer.content));
+
+		if (nacre_sftp_get_name(&reader, &name))
+			result = nacre_span_to_string(name.file_name);
+		if (result == NULL)
+			complain("realpath %s: the server's answer makes no sense", path);
+	}
+	answer_free(&answer);
+	return result;
+}
+
+bool
+remote_start(struct remote *remote)
+{
+	if (nacre_sftp_new(&remote->sftp) != 0)
+		out_of_memory();
+	remote->directory = remote_real_path(remote, ".");
+	return remote->directory != NULL;
+}
+
+void
+remote_end(struct remote *remote)
+{
+	nacre_sftp_free(remote->sftp);
+	if (remote->link != NULL)
+		link_close(remote->link);
+	free(remote->directory);
+	*remote = (struct remote){0};
+}
+
+char *
+remote_absolute(const struct remote *remote, const char *path)
+{
+	const size_t length = strlen(remote->directory);
+	const char *const slash = length > 0 && remote->directory[length - 1] == '/' ? "" : "/";
+	char *result;
+
+	if (asprintf(&result, "%s%s%s", path[0] == '/' ? "" : remote->directory,
+		path[0] == '/' ? "" : slash, path) < 0)
+		out_of_memory();
+	return result;
+}
+
+/* Lists --------------------------------------------------------------------------------------- */
+
+void
+found_add(struct found_list *list, char *path, const struct nacre_sftp_attributes *attributes,
+    char *long_name)
+{
+	if ((list->count & (list->count + 1)) == 0 || list->items == NULL) {
+		struct found *const items =
+		    reallocarray(list->items, 2 * list->count + 2, sizeof *items);
+
+		if (items == NULL)
+			out_of_memory();
+		list->items = items;
+	}
+	if (path == NULL)
+		out_of_memory();
+	struct found *const found = &list->items[list->count++];
+	found->path = path;
+	found->attributes = *attributes;
+	found->long_name = long_name;
+}
+
+void
+found_free(struct found_list *list)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		free(list->items[i].path);
+		free(list->items[i].long_name);
+	}
+	free(list->items);
+	*list = (struct found_list){0};
+}
+
+/* A name with a slash in it would lead elsewhere. */
+static void
+take_names(const struct answer *answer, struct found_list *list)
+{
+	struct nacre_reader reader = nacre_reader_of(nacre_buffer_span(&answer->content));
+	struct nacre_sftp_name name;
+
+	for (uint32_t i = 0; i < answer->count && nacre_sftp_get_name(&reader, &name); i++)
+		if (list->count < ENTRIES_MOST && name.file_name.length > 0 &&
+		    memchr(name.file_name.data, '/', name.file_name.length) == NULL &&
+		    memchr(name.file_name.data, '\0', name.file_name.length) == NULL)
+			found_add(list, nacre_span_to_string(name.file_name), &name.attributes,
+			    nacre_span_to_string(name.long_name));
+}
+
+static bool
+read_directory(struct remote *remote, struct nacre_span handle, struct found_list *list)
+{
+	bool more = true, good = true;
+
+	while (more && good) {
+		struct answer answer = {0};
+		const struct nacre_sftp_tag tag = answer_tag(&answer);
+
+		nacre_sftp_handle_request(remote->sftp, NACRE_SFTP_READDIR, handle, &tag);
+		good = remote_await(remote, &answer);
+		more = good && answer.message == NACRE_SFTP_NAME && answer.count > 0;
+		if (more)
+			take_names(&answer, list);
+		else if (good && answer.status != NACRE_SFTP_EOF)
+			good = answer_ok(&answer, "Couldn't read directory");
+		answer_free(&answer);
+	}
+	return good;
+}
+
+bool
+remote_list(struct remote *remote, const char *path, struct found_list *list)
+{
+	struct answer answer = {0};
+	const struct nacre_sftp_tag tag = answer_tag(&answer);
+	bool good;
+
+	nacre_sftp_path_request(remote->sftp, NACRE_SFTP_OPENDIR, nacre_span_of(path), &tag);
+	good = remote_await(remote, &answer) &&
+	       answer_ok(&answer, "remote readdir(\"%s\")", path) &&
+	       answer.message == NACRE_SFTP_HANDLE;
+	if (good) {
+		const struct nacre_span handle = nacre_buffer_span(&answer.content);
+
+		good = read_directory(remote, handle, list);
+		nacre_sftp_handle_request(remote->sftp, NACRE_SFTP_CLOSE, handle, NULL);
+	}
+	answer_free(&answer);
+	return good;
+}

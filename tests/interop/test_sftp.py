@@ -1,0 +1,331 @@
+"""sftp, ours: every command beside OpenSSH's sftp, on both sftp-servers; batches, terminals, logins."""
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from conftest import Client, nacre, need, openssh, run
+from test_ssh import terminal  # noqa: F401 (a fixture)
+from trees import assert_same, make_tree
+
+SERVERS = ['nacre', 'openssh']
+
+# Each line is tried whatever the one before it did. "{far}" is the remote directory.
+COMMANDS = '''
+pwd
+lpwd
+cd nodir
+cd {far}/f1
+cd {far}
+ls
+ls -1
+ls -l
+ls -a
+ls -la
+ls -lh
+ls -1r
+ls nofile
+ls f*
+ls -l dir
+ls dir
+ls {far}/dir
+ls *.c
+ls dir/*.c
+ls ./dir
+ls -1S f?
+ls -1t f?
+ls dir dir
+ls "sp ace"
+ls sp\\ ace
+ls "st*r"
+ls st*r
+ls .h*
+get nofile
+get f1
+get f1 newname
+get f1 nodir/x
+get f1 ld
+get dir
+get -r dir
+get -r dir dir2
+get dir/*.c
+get f? nodir
+get -p f2
+get "sp ace"
+get "st*r" literal
+put loc
+put loc newloc
+put loc dir
+put loc nodir/x
+put nolocal
+put ld
+put -r ld
+put -r ld ldnew
+put -p old
+put *.l
+put *.l dir
+put "lo*c"
+reput loc
+put -a part
+reget f1
+reget f2 short
+rm nofile
+rm newloc
+rm dir/*.c
+rm none*
+rmdir nodir
+rmdir dir
+mkdir md
+mkdir md
+mkdir "m d"
+rmdir md
+rename f1 f1r
+rename nofile y
+ln f1r hl
+ln -s f1r sl
+ln nofile x
+symlink nowhere b
+chmod 640 f1r
+chmod abc f1r
+chmod 640
+chmod 600 nofile
+chmod 604 f*
+chmod 99 f2
+chown x f1r
+chgrp x f1r
+version
+lcd ld
+lcd nodirx
+lpwd
+lcd ..
+lmkdir lm
+lmkdir lm
+lumask 077
+lumask 9
+lmkdir lm2
+!echo shell
+copy f1r f1c
+cp nofile f1c2
+cp dir f1c2
+foo
+get
+put
+rename a
+mkdir
+ls -z
+get -z x
+ls "sp
+# a comment
+   # another
+df -z
+help
+?
+'''
+
+
+def scene(folder):
+    """A local directory and a remote one."""
+    shutil.rmtree(folder, ignore_errors=True)
+    near, far = folder / 'near', folder / 'far'
+    os.makedirs(near / 'ld')
+    os.makedirs(far / 'dir' / 'sub')
+    for path, text in ((far / 'f1', 'hello\n'), (far / 'f2', 'hi\n'), (far / 'sp ace', ''),
+                       (far / 'st*r', 'star'), (far / 'stbr', ''), (far / 'dir/x.c', ''),
+                       (far / 'dir/y.c', 'y'), (far / '.hid', ''), (far / 'part', 'par'),
+                       (near / 'loc', 'loc\n'), (near / 'old', 'old'), (near / 'ld/a', 'a\n'),
+                       (near / 'a.l', 'a'), (near / 'b.l', 'b'), (near / 'lo*c', 'literal'),
+                       (near / 'part', 'part and the rest'), (near / 'short', 'h')):
+        path.write_text(text)
+    os.symlink('f1', far / 'ln')
+    os.mkfifo(far / 'pipe')
+    os.chmod(far / 'f2', 0o600)
+    # One time for all but two, so that the order by time is one.
+    for number, path in enumerate(sorted(folder.rglob('*'))):
+        os.utime(path, (number + 10, 1577934245 + number), follow_symlinks=False)
+    return near, far
+
+
+def talk(program, server, folder, lines, *options, prefix='-'):
+    """Runs a batch; output, errors, what is there afterwards."""
+    near, far = scene(folder)
+    text = ''.join(f'{prefix}{line}\n' if line and line[0] not in '#?' and not line.startswith('   ')
+                   else f'{line}\n' for line in lines)
+    batch = folder.parent / 'batch'
+    batch.write_text(text.replace('{far}', str(far)))
+    result = run([program, '-D', server, '-b', str(batch), *options], cwd=near, umask=0o022)
+    tree = sorted((str(path.relative_to(folder)), path.lstat().st_mode, path.lstat().st_nlink,
+                   os.readlink(path) if path.is_symlink() else
+                   path.read_bytes() if path.is_file() else None)
+                  for path in folder.rglob('*'))
+    return result.returncode, result.stdout.decode(), result.stderr.decode().replace('\r', ''), tree
+
+
+@pytest.mark.parametrize('server', SERVERS)
+def test_commands_do_as_openssh_does(tmp_path, server):
+    need('sftp')
+    server = nacre('sftp-server') if server == 'nacre' else openssh('sftp-server')
+    lines = [line for line in COMMANDS.split('\n')]
+    ours = talk(nacre('sftp'), server, tmp_path / 'scene', lines)
+    theirs = talk('sftp', server, tmp_path / 'scene', lines)
+    assert ours[2].split('\n') == theirs[2].split('\n')
+    assert ours[1].split('\n') == theirs[1].split('\n')
+    assert ours[3] == theirs[3]
+    assert ours[0] == theirs[0] == 0
+
+
+@pytest.mark.parametrize('lines,status', [
+    (['pwd', 'get nofile', 'pwd'], 1), (['-get nofile', 'pwd'], 0), (['@pwd', '-@ls nofile'], 0),
+    (['@-ls nofile', 'bye', 'ls nofile'], 0), (['nonsense', 'pwd'], 1)])
+def test_batches_end_as_openssh_ends_them(tmp_path, lines, status):
+    need('sftp')
+    for options in ([], ['-N'], ['-q']):
+        ours = talk(nacre('sftp'), nacre('sftp-server'), tmp_path / 'scene', lines, *options, prefix='')
+        theirs = talk('sftp', nacre('sftp-server'), tmp_path / 'scene', lines, *options, prefix='')
+        assert ours[0] == theirs[0] == status
+        assert ours[1] == theirs[1] and ours[2] == theirs[2]
+
+
+def test_a_pipe_is_no_batch(tmp_path):
+    """It is told what is done, and goes on after errors."""
+    need('sftp')
+    seen = []
+    for program in (nacre('sftp'), 'sftp'):
+        near, far = scene(tmp_path / 'scene')
+        text = f'cd {far}\nget nofile\nget f1\nput loc up\nrm up\nget -r dir\nput -r ld {far}/x\n'
+        result = run([program, '-D', nacre('sftp-server')], input=text.encode(), cwd=near)
+        seen.append((result.returncode, result.stdout,
+                     result.stderr.replace(b'\r', b'').split(b'\n', 1)[1]))
+    assert seen[0] == seen[1]
+
+
+@pytest.mark.parametrize('words,status', [
+    ([], 1), (['-Z'], 1), (['-B', '0', 'h'], 255), (['-l', 'x', 'h'], 255), (['-b', '/nonexistent', '-D', 'X'], 255),
+    (['-P', '1', '-F', 'none', '127.0.0.1'], 255)])
+def test_says_what_is_wrong(words, status):
+    words = [nacre('sftp-server') if word == 'X' else word for word in words]
+    result = run([nacre('sftp'), *words])
+    assert result.returncode == status and result.stderr
+
+
+@pytest.mark.parametrize('server', ['nacre_sshd', 'openssh_sshd'])
+def test_login(request, account, workspace, user_keys, nacre_ssh, server, tmp_path):
+    server = request.getfixturevalue(server)
+    tree = make_tree(os.path.join(workspace, 'tree'))
+    os.chmod(os.path.join(tree, 'plain'), 0o644)
+    os.chmod(os.path.join(tree, 'empty'), 0o755)
+    os.unlink(os.path.join(tree, 'link'))
+    options = [*nacre_ssh.options(server), '-P', str(server.port)]
+    where = f'{server.user}@127.0.0.1'
+    batch = tmp_path / 'batch'
+    batch.write_text(f'put -rp {tree} {workspace}/up\nget -rp {workspace}/up {workspace}/down\n')
+    result = run([nacre('sftp'), *options, '-b', str(batch), where])
+    assert result.returncode == 0, result.stderr
+    assert_same(tree, os.path.join(workspace, 'up'), times=True)
+    assert_same(tree, os.path.join(workspace, 'down'), times=True)
+    # A path behind the destination: a file is fetched, a directory entered.
+    result = run([nacre('sftp'), *options, f'{where}:{workspace}/up/plain', ], cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / 'plain').exists()
+    result = run([nacre('sftp'), *options, f'sftp://{where}:{server.port}/{workspace}/up'], input=b'pwd\n')
+    assert f'Remote working directory: {workspace}/up'.encode() in result.stdout
+    # By the path of the server, without a subsystem.
+    result = run([nacre('sftp'), *options, '-s', nacre('sftp-server'), where], input=b'pwd\n')
+    assert b'Remote working directory: ' in result.stdout
+
+
+def test_another_program_for_the_connection(nacre_sshd, nacre_ssh):
+    result = run([nacre('sftp'), '-S', nacre('ssh'), *nacre_ssh.options(nacre_sshd), '-P',
+                  str(nacre_sshd.port), f'{nacre_sshd.user}@127.0.0.1'], input=b'pwd\n')
+    assert b'Remote working directory: ' in result.stdout, result.stderr
+
+
+@pytest.mark.parametrize('server', SERVERS)
+def test_resumes(tmp_path, server):
+    server = nacre('sftp-server') if server == 'nacre' else openssh('sftp-server')
+    content = os.urandom(3_000_000)
+    whole, part = tmp_path / 'whole', tmp_path / 'part'
+    whole.write_bytes(content)
+    for command in (f'reget {whole} {part}', f'reput {whole} {part}', f'get -a {whole} {part}',
+                    f'put -af {whole} {part}'):
+        part.write_bytes(content[:1_234_567])
+        result = run([nacre('sftp'), '-D', server, '-b', '-'], input=command.encode())
+        assert result.returncode == 0, result.stderr
+        assert part.read_bytes() == content
+
+
+def test_a_server_that_goes_away(tmp_path):
+    dying = tmp_path / 'dying'
+    dying.write_text(f'#!/bin/sh\nhead -c 50 | {nacre("sftp-server")}\n')
+    dying.chmod(0o755)
+    result = run([nacre('sftp'), '-D', str(dying), '-b', '-'], input=b'pwd\nls\nls\nls\nls\n')
+    assert result.returncode == 255 and b'Connection closed' in result.stderr
+
+
+def test_hostile_names(tmp_path):
+    """What would act on a terminal is not shown to it."""
+    folder = tmp_path / 'folder'
+    folder.mkdir()
+    (folder / 'a\x1b[31mb\nc').write_text('')
+    result = run([nacre('sftp'), '-D', nacre('sftp-server'), '-b', '-'],
+                 input=f'ls -l {folder}\nls {folder}\nls -1 {folder}\n'.encode())
+    assert result.returncode == 0 and b'\x1b' not in result.stdout
+    assert result.stdout.count(b'a?[31mb?c') == 3
+
+
+# A person ----------------------------------------------------------------------------------------------
+
+def test_typing(tmp_path, terminal):  # noqa: F811
+    near, far = scene(tmp_path / 'scene')
+    person = terminal(['sh', '-c', f'cd {near} && exec {nacre("sftp")} -D {nacre("sftp-server")}'],
+                      columns=100)
+    person.expect('Attached to')
+    person.expect('sftp> ')
+    person.type(f'cd {far}/\n')
+    person.expect('sftp> ')
+    person.type('get f\t')              # f1 or f2
+    person.expect('f1  f2')
+    person.type('2\n')
+    person.expect('Fetching .*/f2 to f2')
+    person.expect('100%')
+    person.type('ls -l sp\t\n')         # quoted as it needs to be
+    person.expect(r'\\ ace')
+    person.expect('sp ace')
+    person.type('put lo\t')
+    person.expect('sftp> put lo')
+    person.type('c\n')
+    person.expect('Uploading loc to')
+    person.type('cd d\tsu\t\npwd\n')
+    person.expect('Remote working directory: .*/dir/sub')
+    person.type('\x1b[A\x1b[A\n')       # from the history
+    person.expect('sub')
+    person.type('hel\t\n')
+    person.expect('Available commands:')
+    person.type('wrong line\x03')       # ^C begins anew
+    person.expect('sftp> ')
+    person.type('bye\n')
+    assert person.wait() == 0
+    assert (near / 'f2').read_text() == 'hi\n' and (far / 'loc').exists()
+
+
+def test_interrupting(tmp_path, terminal):  # noqa: F811
+    """^C stops a transfer and not the program; the rest is fetched afterwards."""
+    content = os.urandom(6_000_000)
+    (tmp_path / 'big').write_bytes(content)
+    (tmp_path / 'near').mkdir()
+    person = terminal(['sh', '-c', f'cd {tmp_path}/near && exec {nacre("sftp")} -l 8000 -D {nacre("sftp-server")}'])
+    person.expect('sftp> ')
+    person.type(f'get {tmp_path}/big\n')
+    person.expect('Fetching')
+    person.expect('ETA')
+    person.type('\x03')
+    person.expect('sftp> ')
+    person.type('!stat -c %s big\n')
+    size = int(person.expect(r'\n(\d+)\r').group(1))
+    assert 0 < size < len(content)
+    person.type('bye\n')
+    assert person.wait() == 0
+    result = run([nacre('sftp'), '-D', nacre('sftp-server'), '-b', '-'], cwd=tmp_path / 'near',
+                 input=f'reget {tmp_path}/big\n'.encode())
+    assert result.returncode == 0 and (tmp_path / 'near/big').read_bytes() == content
