@@ -29,7 +29,7 @@ PROGRAMS = ('ssh', 'sshd', 'ssh-agent', 'ssh-add', 'ssh-keygen', 'ssh-keyscan', 
 SERVERS = ('sshd', 'sftp-server')
 OPENSSH_PLACES = ('/usr/sbin', '/usr/bin', '/usr/lib/openssh')
 # Seconds that a test may take; the longest transfer much data with every algorithm.
-PATIENCE = 600
+PATIENCE = 1200
 # In the list of expectations: the test is run without keys of that kind, and has to pass then.
 WITHOUT_SECURITY_KEYS = 'without security keys'
 PASSED, FAILED, SKIPPED = 'passed', 'failed', 'skipped'
@@ -117,13 +117,13 @@ def environment(folder, bin_folder, clients):
         variables[variable('ssh')] = write_program(
             os.path.join(bin_folder, 'ssh'), SSH_WITH_COMMON_ALGORITHMS.format(
                 openssh=variables[variable('ssh')], nacre=os.path.join(BUILD, 'bin', 'ssh')))
-    write_program(os.path.join(bin_folder, 'sudo'), SUDO)
+    sudo = write_program(os.path.join(bin_folder, 'sudo'), SUDO)
     path = ':'.join((bin_folder, '/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin',
                      '/sbin', '/bin'))
     return {
         **variables, 'PATH': path, 'HOME': os.environ.get('HOME', '/root'), 'USER': 'root',
         'LOGNAME': 'root', 'SHELL': '/bin/sh', 'LANG': 'C', 'OBJ': folder, 'BUILDDIR': folder,
-        'SUDO': 'sudo', 'TEST_SHELL': 'sh',
+        'SUDO': sudo, 'TEST_SHELL': 'sh',
         'TEST_SSH_IPV6': 'yes', 'TEST_SSH_ECC': 'yes', 'TEST_SSH_UNSAFE_PERMISSIONS': '1',
         # They connect more often than a server of today likes.
         'TEST_SSH_SSHD_CONFOPTS': 'PerSourcePenalties no',
