@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from conftest import PATIENCE, PORTS, ROOT, hash_password, make_key, nacre, need, public_line, run
+from conftest import PATIENCE, ROOT, hash_password, make_key, nacre, need, public_line, run
 from machine import PAM_SERVICE, make_machine  # noqa: F401 (a fixture)
 from test_sshd import Terminal, logged, until
 

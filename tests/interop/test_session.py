@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from conftest import PATIENCE, make_key, nacre, need, public_line, run
+from conftest import PATIENCE, nacre, need, public_line, run
 from machine import (DEAD_PROCESS, PAM_SERVICE, USER_PROCESS,  # noqa: F401 (a fixture)
                      make_machine)
 from test_accounts import SERVERS, by_key, by_password, options_for, password_hash  # noqa: F401
