@@ -37,12 +37,13 @@ port_of(int fd)
 {
 	struct sockaddr_storage address = {0};
 	socklen_t length = sizeof address;
+	char text[16];
 
-	if (getsockname(fd, (struct sockaddr *)&address, &length) != 0)
+	if (getsockname(fd, (struct sockaddr *)&address, &length) != 0 ||
+	    getnameinfo((const struct sockaddr *)&address, length, NULL, 0, text, sizeof text,
+		NI_NUMERICSERV) != 0)
 		return 0;
-	return ntohs(address.ss_family == AF_INET6
-			 ? ((const struct sockaddr_in6 *)&address)->sin6_port
-			 : ((const struct sockaddr_in *)&address)->sin_port);
+	return (unsigned)strtoul(text, NULL, 10);
 }
 
 static void
