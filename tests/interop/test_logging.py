@@ -113,14 +113,18 @@ def dial(server):
     return socket.create_connection(('127.0.0.1', server.port), PATIENCE)
 
 
-def says(data, reset=False):
+def says(data, stays=False):
+    """Sends it and goes without having read anything, which resets the connection; or reads until
+    the server has had enough."""
     def action(server):
         with dial(server) as connection, contextlib.suppress(OSError):
             if data:
                 connection.sendall(data)
-                time.sleep(0.1)
-            if reset:
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+            elif stays:
+                connection.shutdown(socket.SHUT_WR)
+            connection.recv(1, socket.MSG_PEEK)
+            while stays and connection.recv(4096):
+                pass
     return action
 
 
@@ -204,14 +208,14 @@ def with_password(server):
 
 
 ATTACKS = {
-    'a scan': says(b''),
-    'a scan that is reset': says(b'SSH-', reset=True),
-    'a web client': says(b'GET / HTTP/1.0\r\n\r\n'),
-    'a TLS client': says(b'\x16\x03\x01\x02\x00' * 20),
-    'SSH 1': says(b'SSH-1.5-old\r\n'),
+    'a scan': says(b'', stays=True),
+    'a scan that is reset': says(b''),
+    'a web client': says(b'GET / HTTP/1.0\r\n\r\n', stays=True),
+    'a TLS client': says(b'\x16\x03\x01\x02\x00' * 20, stays=True),
+    'SSH 1': says(b'SSH-1.5-old\r\n', stays=True),
     'half an identification': says(b'SSH-2.0-'),
     'only an identification': says(b'SSH-2.0-x\r\n'),
-    'no packet': says(b'SSH-2.0-x\r\n' + b'A' * 64),
+    'no packet': says(b'SSH-2.0-x\r\n' + b'A' * 64, stays=True),
     'no key exchange in common': offers(kex=b'none-such'),
     'no host key in common': offers(host_key=b'none-such'),
     'no cipher in common': offers(cipher=b'none-such'),
@@ -305,7 +309,7 @@ def test_login_grace_time_is_fatal(both):
 
 def test_facility(servers):
     server = LoggedServer(servers, SSHD, 'SyslogFacility LOCAL3\n')
-    says(b'GET / HTTP/1.0\r\n\r\n')(server)
+    says(b'GET / HTTP/1.0\r\n\r\n', stays=True)(server)
     until(lambda: 'banner exchange' in str(server.syslog.texts()), server.syslog.texts)
     assert {line[0] >> 3 for line in server.syslog.lines} == {19}
     assert {line[0] & 7 for line in server.syslog.lines if line[4].startswith('error: ')} == {3}
@@ -331,7 +335,7 @@ SIGNS = ['kex_exchange_identification: ', 'Server listening', 'Starting session'
 @pytest.mark.parametrize('level', LEVELS)
 def test_levels(servers, nacre_ssh, level):
     server = servers.sshd(SSHD, options=['-o', f'LogLevel={level}'])
-    says(b'GET / HTTP/1.0\r\n\r\n')(server)
+    says(b'GET / HTTP/1.0\r\n\r\n', stays=True)(server)
     assert nacre_ssh.run(server, 'true').returncode == 0
     expected = SIGNS[:LEVELS[level]]
     until(lambda: all(sign in server.log() for sign in expected), server.log)
@@ -358,7 +362,7 @@ def test_places_that_are_always_logged(servers, nacre_ssh):
 
 def test_quiet(servers, nacre_ssh):
     server = servers.sshd(SSHD, options=['-q'])
-    says(b'GET / HTTP/1.0\r\n\r\n')(server)
+    says(b'GET / HTTP/1.0\r\n\r\n', stays=True)(server)
     assert nacre_ssh.run(server, 'true').returncode == 0
     assert server.log() == ''
 

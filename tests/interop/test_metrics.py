@@ -88,7 +88,10 @@ def test_what_happens_is_counted(metered, nacre_ssh, openssh_ssh):
     size = nacre_ssh.run(server, 'head -c 3000000 /dev/zero').stdout
     assert len(size) == 3000000
     openssh_ssh.run(server, 'true')
-    socket.create_connection(('127.0.0.1', server.port)).sendall(b'GET / HTTP/1.0\r\n\r\n')
+    with socket.create_connection(('127.0.0.1', server.port)) as garbage:
+        garbage.sendall(b'GET / HTTP/1.0\r\n\r\n')
+        while garbage.recv(4096):
+            pass
     wrong = [*nacre_ssh.command(server)]
     wrong[-1] = 'nobody-of-that-name@127.0.0.1'
     assert run([*wrong, 'true']).returncode == 255
