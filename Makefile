@@ -144,8 +144,10 @@ $(BUILD)/lib/libunit.a: $(unit_support)
 	$(AR) rcs $@ $(unit_support)
 $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/lib/libunit.a $(static_library)
 	@mkdir -p $(@D)
-	$(CC) -pie -o $@ $(NACRE_LDFLAGS) $(LDFLAGS) $< $(BUILD)/lib/libunit.a $(static_library) \
-	    $(base_libs) $(backend_libs) -lcmocka -ldl -lpthread
+	$(CC) -pie -o $@ $(NACRE_LDFLAGS) $(LDFLAGS) $(filter %.o,$^) $(BUILD)/lib/libunit.a \
+	    $(static_library) $(base_libs) $(backend_libs) -lcmocka -ldl -lpthread
+# Parts of programs that are tested by themselves.
+$(BUILD)/tests/test_sources: $(BUILD)/obj/sshd/sources.o $(BUILD)/obj/sshd/crowd.o
 check-unit: $(unit_tests)
 	@set -e; for test in $(unit_tests); do echo "== $$test"; $$test; done
 

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -216,11 +217,11 @@ probe_duplicate(void)
 }
 
 static long
-probe_terminal(void)
+probe_ioctl(void)
 {
-	int byte = 'x';
+	int count;
 
-	return syscall(SYS_ioctl, 0, 0x5412 /* TIOCSTI */, &byte);
+	return ioctl(CONNECTION, FIONREAD, &count);
 }
 
 static long
@@ -267,7 +268,7 @@ static const struct {
     {"open the monitor", probe_open_monitor},
     {"create", probe_create},
     {"duplicate", probe_duplicate},
-    {"terminal", probe_terminal},
+    {"ioctl", probe_ioctl},
     {"memory", probe_memory},
     {"nothing", probe_nothing},
 };

@@ -5,6 +5,7 @@ import contextlib
 import errno
 import os
 import re
+import shutil
 import signal
 import socket
 import struct
@@ -12,7 +13,7 @@ import subprocess
 
 import pytest
 
-from conftest import BUILD, PATIENCE, SANITIZED, nacre, run, until
+from conftest import BUILD, PATIENCE, PORTS, SANITIZED, nacre, run, until
 from test_flood import processes_of
 
 PROBING = os.path.join(BUILD, 'tests', 'sshd-probing')
@@ -82,7 +83,7 @@ DEADLY = ['socket', 'connect', 'bind', 'fork', 'execve', 'ptrace', 'read memory'
           'prctl', 'executable memory', 'executable later', 'io_uring', 'bpf', 'memory file', 'namespace',
           'unlink', 'mkdir', 'unknown call', 'open directly', 'other architecture']
 REFUSED = {'open': 'ENOENT', 'open the monitor': 'ENOENT', 'create': 'ENOENT', 'duplicate': 'EPERM',
-           'terminal': 'ENOTTY', 'memory': 'ENOMEM'}
+           'ioctl': 'ENOTTY', 'memory': 'ENOMEM'}
 
 
 @pytest.mark.parametrize('attempt', DEADLY)
@@ -158,6 +159,30 @@ def test_network_process_cannot_be_looked_into(stranger):
     assert os.stat(f'/proc/{pid}/environ').st_uid == 0
     with open(f'/proc/{pid}/coredump_filter') as file:
         assert file.readline()  # there is one, but no core: see the limits
+
+
+def test_what_is_left_without_root(servers, account, host_keys):
+    """A server that somebody runs for himself: his identity, but the rest holds."""
+    folder, port = servers.folder('own'), PORTS.take()
+    key = os.path.join(folder, 'host_key')
+    shutil.copy(host_keys['ed25519'], key)
+    os.chmod(key, 0o600)
+    account.own(key)
+    account.own(folder)
+    command = ['setpriv', f'--reuid={account.uid}', f'--regid={account.gid}', '--clear-groups', SSHD, '-D', '-e',
+               '-f', 'none', '-h', key, '-p', str(port), '-o', 'ListenAddress=127.0.0.1', '-o', 'PidFile=none',
+               '-o', 'PerSourcePenalties=no']
+    server = servers.add(command, port, folder, [host_keys['ed25519']])
+    with socket.create_connection(('127.0.0.1', port), PATIENCE) as connection:
+        assert connection.recv(200).startswith(b'SSH-2.0-')
+        pid = network_process(server)
+        status = status_of(pid)
+        assert status['NoNewPrivs'].strip() == '1' and status['Seccomp'].strip() == '2'
+        assert sorted(descriptors_of(pid)) == [0, 1, 2, 3, 4, 5]
+        # Another process of his cannot look into it, nor into the monitor, which has the keys.
+        for process in (pid, status['PPid']):
+            assert os.stat(f'/proc/{process}/environ').st_uid == 0
+    assert 'Not running as root' in server.log()
 
 
 def test_network_process_ends_with_the_monitor(stranger):
