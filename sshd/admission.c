@@ -57,7 +57,6 @@ admission_init(struct listener *listener)
 	size_t full = (size_t)listener->server->config->max_startups_full;
 
 	link_init(&admission->door);
-	link_init(&admission->gone);
 	int error = sources_new(listener->server->config, &admission->sources);
 	if (error == 0)
 		error = crowd_init(&admission->crowd, full > DOOR_MOST ? full : DOOR_MOST);
@@ -90,17 +89,18 @@ forget(struct listener *listener, struct stranger *stranger)
 		admission->hopeful--;
 	sources_drop(admission->sources, stranger->source);
 	stranger->gone = true;
-	link_append(&admission->gone, &stranger->arrival);
+	stranger->next_gone = admission->gone;
+	admission->gone = stranger;
 }
 
 static void
 free_gone(struct admission *admission)
 {
-	while (!link_empty(&admission->gone)) {
-		struct stranger *stranger = LINKED(struct stranger, arrival, admission->gone.next);
-		link_remove(&stranger->arrival);
-		free(stranger);
+	for (struct stranger *next, *gone = admission->gone; gone != NULL; gone = next) {
+		next = gone->next_gone;
+		free(gone);
 	}
+	admission->gone = NULL;
 }
 
 static void

@@ -57,6 +57,7 @@ struct stranger {
 	enum stranger_class class;
 	bool doomed; /* MaxStartups would not have it: it must speak to get in */
 	bool gone;
+	struct stranger *next_gone;
 	bool by_proxy;  /* a trusted proxy, which has not named its client yet */
 	uint64_t since; /* milliseconds: in its place, that is at the door or inside */
 	int fd;         /* its connection while it is at the door; later the worker's control */

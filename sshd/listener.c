@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -33,6 +34,7 @@
 #define OUT_OF_DESCRIPTORS_US  10000
 #define READY_MOST             16
 #define ACCEPT_MOST            64
+#define OTHER_DESCRIPTORS      512 /* those at the door among them */
 #define RELOADED               "NACRE_SSHD_RELOADED"
 
 static int
@@ -63,6 +65,7 @@ worker_start(struct listener *listener)
 	    .output = -1,
 	    .error = -1,
 	    .keep = pair[1],
+	    .descriptor_limit = &listener->descriptors,
 	};
 	pid_t pid = nacre_process_start(&start);
 	close(pair[1]);
@@ -351,6 +354,24 @@ say_what_is_given_up(const struct server *server)
 		    "root, a system-call filter confines it.");
 }
 
+/* One descriptor for each stranger, and some. Workers get the limit that was there before. */
+static void
+raise_descriptor_limit(struct listener *listener)
+{
+	rlim_t wanted = (rlim_t)listener->server->config->max_startups_full + OTHER_DESCRIPTORS;
+
+	if (getrlimit(RLIMIT_NOFILE, &listener->descriptors) != 0)
+		nacre_fatal("getrlimit: %s", strerror(errno));
+	struct rlimit raised = listener->descriptors;
+	if (wanted > raised.rlim_max)
+		wanted = raised.rlim_max;
+	if (wanted <= raised.rlim_cur)
+		return;
+	raised.rlim_cur = wanted;
+	if (setrlimit(RLIMIT_NOFILE, &raised) != 0)
+		nacre_log(NACRE_LOG_DEBUG1, "setrlimit: %s", strerror(errno));
+}
+
 static void
 watch(struct listener *listener)
 {
@@ -398,6 +419,7 @@ listener_run(struct server *server, int argc, char **argv)
 	if (write_state(&listener) != 0)
 		nacre_fatal("cannot make a memory file: %s", strerror(errno));
 	metrics_start(server->config);
+	raise_descriptor_limit(&listener);
 	watch(&listener);
 	prepare(&listener);
 	service_ready();

@@ -8,6 +8,8 @@
 
 #include <nacre/poller.h>
 
+#include <sys/resource.h>
+
 struct listen_socket {
 	enum watched watched;
 	int fd;
@@ -46,9 +48,9 @@ struct worker {
 struct admission {
 	struct sources *sources;
 	struct crowd crowd;
-	struct link door; /* in the order of arrival */
-	struct link gone; /* freed once nothing refers to them any more */
-	size_t hopeful;   /* silent ones at the door that will be let in */
+	struct link door;      /* in the order of arrival */
+	struct stranger *gone; /* freed once nothing refers to them any more */
+	size_t hopeful;        /* silent ones at the door that will be let in */
 	bool throttling;
 	uint64_t throttled_until; /* when it was over, milliseconds */
 	unsigned long dropped;    /* since throttling began */
@@ -65,6 +67,7 @@ struct listener {
 	struct worker waiting; /* that waits for a connection */
 	uint64_t prepare_at;   /* UINT64_MAX: no need */
 	struct admission admission;
+	struct rlimit descriptors; /* as they were before we wanted more */
 	char **argv;
 };
 

@@ -36,7 +36,7 @@ sources_new(const struct nacre_sshd_config *config, struct sources **sources)
 	if (new == NULL)
 		return NACRE_ERROR_MEMORY;
 	new->config = config;
-	new->chains = calloc(FIRST_CHAINS, sizeof *new->chains);
+	new->chains = calloc(FIRST_CHAINS, sizeof(void *));
 	new->chain_count = FIRST_CHAINS;
 	nacre_random(new->factors, sizeof new->factors);
 	nacre_random(&new->addend, sizeof new->addend);
@@ -85,7 +85,7 @@ grow(struct sources *sources)
 {
 	size_t old_count = sources->chain_count;
 	struct source **old = sources->chains;
-	struct source **chains = calloc(old_count * 2, sizeof *chains);
+	struct source **chains = calloc(old_count * 2, sizeof(void *));
 
 	/* Without memory the chains get longer. */
 	if (chains == NULL)
@@ -236,7 +236,7 @@ heap_add(struct heap *heap, struct source *source)
 {
 	if (heap->count == heap->room) {
 		size_t room = heap->room > 0 ? heap->room * 2 : 16;
-		struct source **entries = reallocarray(heap->entries, room, sizeof *entries);
+		struct source **entries = reallocarray(heap->entries, room, sizeof(void *));
 		if (entries == NULL)
 			return false;
 		heap->entries = entries;
