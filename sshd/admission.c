@@ -28,6 +28,7 @@
 #define SPARED_MS           500 /* that a stranger has for itself before it may have to make room */
 #define PACE_MS             5   /* between workers for those at the door */
 #define MAKE_ROOM_MS        20  /* the same when somebody has to go for it */
+#define SILENT_PACE_MS      100 /* the same for one that has not spoken */
 #define NOISE_MOST_MS       4000
 #define AFTERMATH_MS        10000
 #define SHORTEST_HELLO      10 /* bytes of the shortest identification, "SSH-2.0-x\n" */
@@ -544,25 +545,36 @@ let_in_who_speaks(struct listener *listener, uint64_t now)
 		let_in_from_door(listener, first);
 }
 
+/* It may come in although it has not spoken, but there is no hurry: it waits at the end again. */
 static void
-end_waits(struct listener *listener, uint64_t now)
+let_in_or_wait(struct listener *listener, struct stranger *stranger, uint64_t now)
 {
 	struct admission *admission = &listener->admission;
 	size_t full = (size_t)listener->server->config->max_startups_full;
 
-	while (!link_empty(&admission->door)) {
-		struct stranger *oldest = LINKED(struct stranger, arrival, admission->door.next);
+	if (now >= admission->next_silent && inside(admission) < full) {
+		admission->next_silent = now + SILENT_PACE_MS;
+		let_in_from_door(listener, stranger);
+		return;
+	}
+	stranger->since = now;
+	link_remove(&stranger->arrival);
+	link_append(&admission->door, &stranger->arrival);
+}
+
+static void
+end_waits(struct listener *listener, uint64_t now)
+{
+	const struct link *door = &listener->admission.door;
+
+	while (!link_empty(door)) {
+		struct stranger *oldest = LINKED(struct stranger, arrival, door->next);
 		if (now < oldest->since + DOOR_MS)
 			return;
-		if (oldest->class == STRANGER_SILENT && !oldest->doomed &&
-		    inside(admission) < full) {
-			if (now < admission->next_start)
-				return;
-			admission->next_start = now + MAKE_ROOM_MS;
-			let_in_from_door(listener, oldest);
-			return;
-		}
-		drop_at_door(listener, oldest);
+		if (oldest->class == STRANGER_SILENT && !oldest->doomed)
+			let_in_or_wait(listener, oldest, now);
+		else
+			drop_at_door(listener, oldest);
 	}
 }
 
@@ -584,6 +596,5 @@ admission_deadline(const struct listener *listener)
 		return admission->next_start;
 	if (link_empty(&admission->door))
 		return UINT64_MAX;
-	uint64_t due = LINKED(struct stranger, arrival, admission->door.next)->since + DOOR_MS;
-	return due > admission->next_start ? due : admission->next_start;
+	return LINKED(struct stranger, arrival, admission->door.next)->since + DOOR_MS;
 }

@@ -55,6 +55,7 @@ struct admission {
 	uint64_t throttled_until; /* when it was over, milliseconds */
 	unsigned long dropped;    /* since throttling began */
 	uint64_t next_start;      /* when the next one at the door may get a worker */
+	uint64_t next_silent;     /* the same for one that does not speak */
 	uint64_t noise_until;     /* a second ahead for each that was no SSH client */
 };
 

@@ -21,8 +21,9 @@ from hostile_peer import (IGNORE, KEXINIT, SERVICE_REQUEST, USERAUTH_REQUEST, Pe
 SSHD = nacre('sshd')
 SECONDS = float(os.environ.get('NACRE_FLOOD_SECONDS', '3'))
 CONNECTIONS = 500
-# Seconds for a login in a flood; a machine that runs other tests beside is slow for itself.
-LOGIN_MOST = 20 if SANITIZED else 1.0
+# Seconds for a login in a flood. A machine that is busy without it is not asked for more than this
+# many times of what a login took before.
+LOGIN_MOST, BUSY_FACTOR = 20 if SANITIZED else 1.0, 4
 STARTUPS = 'MaxStartups 10:30:100\nLogLevel INFO\n'
 
 
@@ -127,10 +128,10 @@ FLOODS = {
 }
 
 
-def login_times(server, client):
-    """Seconds that logins take while the flood lasts; all of them must succeed."""
-    times, end = [], time.monotonic() + SECONDS
-    while time.monotonic() < end:
+def login_times(server, client, seconds):
+    """Seconds that logins take, for a while; all of them must succeed."""
+    times, end = [], time.monotonic() + seconds
+    while time.monotonic() < end or len(times) < 5:
         begin = time.monotonic()
         result = client.run(server, 'echo in')
         times.append(time.monotonic() - begin)
@@ -143,12 +144,12 @@ def login_times(server, client):
 @pytest.mark.parametrize('kind', FLOODS)
 def test_logins_in_a_flood(servers, nacre_ssh, kind, sources):
     server = servers.sshd(SSHD, STARTUPS + 'PerSourcePenalties yes\n')
-    assert nacre_ssh.run(server, 'true').returncode == 0
+    usual = max(login_times(server, nacre_ssh, 1))
     time.sleep(0.5)
     before = memory_of(server)
     with Flood(server, sources, kind):
-        times = login_times(server, nacre_ssh)
-    assert sorted(times)[len(times) // 2] < LOGIN_MOST, times
+        times = login_times(server, nacre_ssh, SECONDS)
+    assert sorted(times)[len(times) // 2] < max(LOGIN_MOST, BUSY_FACTOR * usual), (usual, times)
     assert len(processes_of(server)) < 2 * 100 + 20
     until(lambda: len(processes_of(server)) <= 3, 'the processes of strangers to end')
     if not SANITIZED:
