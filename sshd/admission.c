@@ -23,12 +23,13 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#define DOOR_MOST           256 /* strangers */
-#define DOOR_MS             500 /* in which a client begins to speak, wherever it is */
-#define SPARED_MS           500 /* that a stranger has for itself before it may have to make room */
-#define PACE_MS             5   /* between workers for those at the door */
-#define MAKE_ROOM_MS        20  /* the same when somebody has to go for it */
-#define SILENT_PACE_MS      100 /* the same for one that has not spoken */
+#define DOOR_MOST           256  /* strangers */
+#define DOOR_MS             1000 /* in which a client begins to speak, wherever it is */
+#define SPEAKING_MS         2500 /* in which it is let in then, or never */
+#define SPARED_MS           1500 /* that a stranger has for itself before it may have to make room */
+#define PACE_MS             5    /* between workers for those at the door */
+#define MAKE_ROOM_MS        20   /* the same when somebody has to go for it */
+#define SILENT_PACE_MS      100  /* the same for one that has not spoken */
 #define NOISE_MOST_MS       4000
 #define AFTERMATH_MS        10000
 #define SHORTEST_HELLO      10 /* bytes of the shortest identification, "SSH-2.0-x\n" */
@@ -58,6 +59,7 @@ admission_init(struct listener *listener)
 	size_t full = (size_t)listener->server->config->max_startups_full;
 
 	link_init(&admission->door);
+	link_init(&admission->speaking);
 	int error = sources_new(listener->server->config, &admission->sources);
 	if (error == 0)
 		error = crowd_init(&admission->crowd, full > DOOR_MOST ? full : DOOR_MOST);
@@ -402,6 +404,15 @@ speaks(const struct stranger *stranger)
 	return memcmp(first, CLIENT_PREFIX, sizeof first) == 0;
 }
 
+/* From now on, behind all others that wait there. */
+static void
+wait_again(struct link *queue, struct stranger *stranger, uint64_t now)
+{
+	stranger->since = now;
+	link_remove(&stranger->arrival);
+	link_append(queue, &stranger->arrival);
+}
+
 static void
 heard_at_door(struct listener *listener, struct stranger *stranger)
 {
@@ -417,6 +428,7 @@ heard_at_door(struct listener *listener, struct stranger *stranger)
 			admission->hopeful--;
 		crowd_remove(&admission->crowd, stranger);
 		crowd_add(&admission->crowd, stranger, STRANGER_SPEAKS);
+		wait_again(&admission->speaking, stranger, nacre_clock_ms());
 		return;
 	}
 	if (count >= SHORTEST_HELLO)
@@ -557,24 +569,29 @@ let_in_or_wait(struct listener *listener, struct stranger *stranger, uint64_t no
 		let_in_from_door(listener, stranger);
 		return;
 	}
-	stranger->since = now;
-	link_remove(&stranger->arrival);
-	link_append(&admission->door, &stranger->arrival);
+	wait_again(&admission->door, stranger, now);
 }
 
 static void
 end_waits(struct listener *listener, uint64_t now)
 {
 	const struct link *door = &listener->admission.door;
+	const struct link *speaking = &listener->admission.speaking;
 
 	while (!link_empty(door)) {
 		struct stranger *oldest = LINKED(struct stranger, arrival, door->next);
 		if (now < oldest->since + DOOR_MS)
-			return;
-		if (oldest->class == STRANGER_SILENT && !oldest->doomed)
-			let_in_or_wait(listener, oldest, now);
-		else
+			break;
+		if (oldest->doomed)
 			drop_at_door(listener, oldest);
+		else
+			let_in_or_wait(listener, oldest, now);
+	}
+	while (!link_empty(speaking)) {
+		struct stranger *oldest = LINKED(struct stranger, arrival, speaking->next);
+		if (now < oldest->since + SPEAKING_MS)
+			break;
+		drop_at_door(listener, oldest);
 	}
 }
 

@@ -1,7 +1,10 @@
 /* Strangers by class and source: rings, and buckets of shares that have the same size. */
 #include "crowd.h"
 
+#include <stdint.h>
 #include <stdlib.h>
+
+#define LOOKED_AT 64
 
 void
 link_init(struct link *head)
@@ -112,14 +115,34 @@ crowd_spared(const struct crowd *crowd, enum stranger_class class)
 	return LINKED(struct stranger, share, share->strangers.next);
 }
 
+/* Of shares that have the same size, one whose source has least inside; not all are looked at. */
+static const struct share *
+least_inside(const struct link *bucket, enum stranger_class class)
+{
+	const struct share *best = NULL;
+	const struct link *at = bucket->previous;
+	size_t least = SIZE_MAX;
+
+	for (size_t seen = 0; at != bucket && seen < LOOKED_AT && least > 0; seen++) {
+		const struct share *share = LINKED(const struct share, bucket, at);
+		const struct share *all = share - class;
+		size_t inside = all[STRANGER_INSIDE].count + all[STRANGER_ASKED].count;
+		if (inside < least) {
+			least = inside;
+			best = share;
+		}
+		at = at->previous;
+	}
+	return best;
+}
+
 struct stranger *
 crowd_preferred(const struct crowd *crowd, enum stranger_class class)
 {
 	for (size_t size = 1; size <= crowd->largest[class]; size++) {
-		const struct link *bucket = &crowd->buckets[class][size];
-		if (!link_empty(bucket))
-			return LINKED(struct stranger, share,
-			    LINKED(struct share, bucket, bucket->previous)->strangers.previous);
+		const struct share *share = least_inside(&crowd->buckets[class][size], class);
+		if (share != NULL)
+			return LINKED(struct stranger, share, share->strangers.previous);
 	}
 	return NULL;
 }

@@ -82,7 +82,8 @@ void crowd_add(struct crowd *crowd, struct stranger *stranger, enum stranger_cla
 void crowd_remove(struct crowd *crowd, struct stranger *stranger);
 /* The oldest stranger of the source that has most of this class; NULL when there is none. */
 struct stranger *crowd_spared(const struct crowd *crowd, enum stranger_class class);
-/* The newest stranger of the source that has least of this class; NULL when there is none. */
+/* The newest stranger of a source that has least of this class, and least inside; NULL when there is
+ * none. */
 struct stranger *crowd_preferred(const struct crowd *crowd, enum stranger_class class);
 
 #endif

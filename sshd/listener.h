@@ -48,7 +48,8 @@ struct worker {
 struct admission {
 	struct sources *sources;
 	struct crowd crowd;
-	struct link door;      /* in the order of arrival */
+	struct link door;      /* silent strangers there, in the order of arrival */
+	struct link speaking;  /* the others, in the order of beginning to speak */
 	struct stranger *gone; /* freed once nothing refers to them any more */
 	size_t hopeful;        /* silent ones at the door that will be let in */
 	bool throttling;
