@@ -45,9 +45,22 @@ rsa_bits_check(unsigned bits)
 		nacre_fatal("Invalid RSA key length: maximum is %d bits", RSA_BITS_MAX);
 }
 
+/* "ssh-ed25519", "ecdsa-sha2-nistp384" and so on say it all. */
+static bool
+type_of_format(const char *name, unsigned bits, enum nacre_key_type *type)
+{
+	if (nacre_key_type_of_name(nacre_span_of(name), type) != 0 ||
+	    *type == NACRE_KEY_ED25519_SK || *type == NACRE_KEY_ECDSA_SK)
+		return false;
+	if (*type == NACRE_KEY_RSA)
+		rsa_bits_check(bits);
+	return true;
+}
+
 static enum nacre_key_type
 key_type_of(const char *name, unsigned bits)
 {
+	enum nacre_key_type type;
 	bool known = false;
 
 	for (size_t i = 0; i < KEY_NAMES; i++) {
@@ -59,6 +72,8 @@ key_type_of(const char *name, unsigned bits)
 		if (bits == 0 || key_names[i].bits == 0 || key_names[i].bits == bits)
 			return key_names[i].type;
 	}
+	if (type_of_format(name, bits, &type))
+		return type;
 	if (known)
 		nacre_fatal("Invalid ECDSA key length: valid lengths are 256, 384 or 521 bits");
 	nacre_fatal("unknown key type %s", name);

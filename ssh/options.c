@@ -163,10 +163,6 @@ set_stdio_forward(struct command_line *line, const char *argument)
 	line->stdio_host = strdup(forward.connect.host);
 	line->stdio_port = forward.connect.port;
 	nacre_forward_free(&forward);
-	set(line, "SessionType none");
-	set(line, "RequestTTY no");
-	set(line, "ExitOnForwardFailure yes");
-	set(line, "ClearAllForwardings yes");
 }
 
 static _Noreturn void
@@ -253,7 +249,7 @@ read_destination(struct command_line *line, const char *text)
 	int port = -1;
 
 	if (nacre_parse_destination(text, "ssh", &user, &host, &port, &path) != 0 || host == NULL ||
-	    *host == '\0' || *host == '-')
+	    *host == '\0' || *host == '-' || (path != NULL && *path != '\0'))
 		usage();
 	if (user != NULL)
 		set_argument(line, "User \"%s\"", user);
@@ -295,6 +291,13 @@ set_counted(struct command_line *line, const struct option_state *state)
 		    line->verbosity > 3 ? 3 : line->verbosity);
 		set(line, setting);
 	}
+	/* What -W goes with; options that say otherwise stand. */
+	if (line->stdio_host != NULL) {
+		set(line, "SessionType none");
+		set(line, "RequestTTY no");
+		set(line, "ExitOnForwardFailure yes");
+		set(line, "ClearAllForwardings yes");
+	}
 	if (state->terminal_wishes > 0)
 		set(line, state->terminal_wishes > 1 ? "RequestTTY force" : "RequestTTY yes");
 }
@@ -309,11 +312,10 @@ command_line_read(struct command_line *line, int argc, char **argv)
 	read_options(line, &state, argc, argv);
 	if (optind >= argc)
 		usage();
-	const char *const destination = argv[optind++];
+	read_destination(line, argv[optind++]);
 	/* Options may also stand between the host and the command. */
 	if (optind < argc && strcmp(argv[optind - 1], "--") != 0)
 		read_options(line, &state, argc, argv);
 	set_counted(line, &state);
-	read_destination(line, destination);
 	line->command = join(argv + optind);
 }

@@ -259,11 +259,28 @@ on_keys_exchanged(struct nacre_client *client, const struct nacre_event *event)
 	return true;
 }
 
+/* A byte of a banner, or a question mark for what might control the terminal. */
+static int
+banner_byte(struct nacre_span text, size_t at)
+{
+	uint8_t byte = text.data[at];
+	bool control = (byte < ' ' && strchr("\t\r\n", byte) == NULL) || byte == 0 || byte == 0x7f;
+	/* In UTF-8 there are 32 more, in two bytes. */
+	bool late = byte >= 0x80 && byte <= 0x9f && at > 0 && text.data[at - 1] == 0xc2;
+
+	return control || late ? '?' : byte;
+}
+
 static bool
 on_banner(struct nacre_client *client, const struct nacre_event *event)
 {
 	(void)client;
-	nacre_log_lines(NACRE_LOG_INFO, event->u.text);
+	/* It is for the user, not for a log in a file. */
+	if (nacre_log_level_get() < NACRE_LOG_INFO)
+		return true;
+	for (size_t i = 0; i < event->u.text.length; i++)
+		fputc(banner_byte(event->u.text, i), stderr);
+	fflush(stderr);
 	return true;
 }
 

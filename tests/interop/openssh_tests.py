@@ -5,7 +5,8 @@ Nacre's programs, and says by name what passed, failed and was skipped.
     openssh_tests.py [--clients nacre] [--jobs N] [--list] [TEST ...]
 
 By default the clients are OpenSSH's, so that sshd and sftp-server are what is tested; with
---clients nacre the clients are Nacre's as well, where Nacre has them. Each test works in a copy of
+--clients nacre the clients are Nacre's as well, where Nacre has them, and there are no security keys,
+because ssh-keygen makes none. Each test works in a copy of
 the suite, in a network of its own. openssh_tests.expected names what cannot pass, with the reason:
 such a failure is no failure here, but such a test that passes is one (the list is old).
 The status is 0 when everything went as expected, 77 when the package is not there.
@@ -165,7 +166,7 @@ def run(name, place, number, clients, expected, keep):
     folder = os.path.join(place, str(number))
     bin_folder = folder + '.bin'
     shutil.copytree(SUITE, folder, symlinks=True)
-    if expected.get(name, ('', ''))[0] == WITHOUT_SECURITY_KEYS:
+    if clients == 'nacre' or expected.get(name, ('', ''))[0] == WITHOUT_SECURITY_KEYS:
         forget_security_keys(folder)
     os.mkdir(bin_folder)
     begin = time.monotonic()
