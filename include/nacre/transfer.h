@@ -27,10 +27,10 @@ struct nacre_transfer_options {
 	bool preserve;            /* times and all mode bits */
 	bool resume;              /* files that are there in part are continued behind that */
 	bool flush;               /* each file is written to the disk before it counts as done */
-	bool brief;               /* of a file that cannot be uploaded, the cause is told and no more */
-	uint64_t rate;            /* bytes per second at most; 0: no bound */
-	uint32_t requests;        /* most READs and WRITEs at once; 0: as the path carries */
-	uint32_t block;           /* bytes of one READ or WRITE; 0: what the server takes */
+	bool brief;        /* of a file that cannot be uploaded, the cause is told and no more */
+	uint64_t rate;     /* bytes per second at most; 0: no bound */
+	uint32_t requests; /* most READs and WRITEs at once; 0: as the path carries */
+	uint32_t block;    /* bytes of one READ or WRITE; 0: what the server takes */
 };
 
 /* Makes a transfer; strings of the options are copied. 0 or NACRE_ERROR_MEMORY. */

@@ -628,8 +628,9 @@ test_user_change(void **state)
 	end_expect(pair.server, pair.client, NACRE_EVENT_AUTH_REQUEST);
 	reject(pair);
 	put_request(&message, "root", "ssh-connection", "none");
-	end_expect_failure(
-	    pair.server, &message, "Change of username or service not allowed: (alice,ssh-connection) -> (root,ssh-connection)");
+	end_expect_failure(pair.server, &message,
+	    "Change of username or service not allowed: (alice,ssh-connection) -> "
+	    "(root,ssh-connection)");
 	nacre_buffer_free(&message);
 	pair_free(pair);
 }
