@@ -11,8 +11,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define CONNECTIONS_MOST 256
-#define DESCRIPTORS_KEPT 32
+#define CONNECTIONS_MOST ((size_t)256)
+#define DESCRIPTORS_KEPT ((size_t)32)
 
 #define ECDSA(suffix) \
 	"ecdsa-sha2-nistp256" suffix ",ecdsa-sha2-nistp384" suffix ",ecdsa-sha2-nistp521" suffix
