@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -148,6 +149,19 @@ copy_some(const struct options *options, struct location *sources, size_t count,
 	return same;
 }
 
+/* Several sources go to a directory only. */
+static void
+require_directory(const char *path)
+{
+	struct stat status;
+
+	const int error = stat(path, &status) != 0 ? errno : S_ISDIR(status.st_mode) ? 0 : ENOTDIR;
+	if (error == 0)
+		return;
+	fprintf(stderr, "%s: %s\n", path, strerror(error));
+	exit(1);
+}
+
 static int
 copy_all(struct options *options, char **operands, size_t count)
 {
@@ -159,6 +173,8 @@ copy_all(struct options *options, char **operands, size_t count)
 	for (size_t i = 0; i + 1 < count; i++)
 		location_parse(&sources[i], operands[i]);
 	location_parse(&target, operands[count - 1]);
+	if (!target.remote && count > 2)
+		require_directory(target.path);
 	for (size_t i = 0; i + 1 < count;)
 		i += copy_some(options, sources + i, count - 1 - i, &target, &status);
 	for (size_t i = 0; i + 1 < count; i++)

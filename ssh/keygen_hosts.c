@@ -22,6 +22,7 @@ hosts_run(const struct keygen *keygen, job_function *run)
 	    .file = path,
 	    .name = keygen->host,
 	    .hash = keygen->hash,
+	    .quiet = keygen->quiet,
 	    .fingerprints = keygen->fingerprints,
 	    .fingerprint_hash = keygen->fingerprint_hash,
 	};

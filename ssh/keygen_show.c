@@ -111,11 +111,19 @@ lines_show(const struct keygen *keygen, struct nacre_span text)
 static bool
 private_show(const struct keygen *keygen, const char *path, struct nacre_span content)
 {
-	struct nacre_key *key;
-	char *comment = NULL;
+	struct nacre_key *key = NULL, *whole = NULL;
+	char *comment = NULL, *inner = NULL;
+	const bool public = nacre_key_load_public(path, &key, &comment) == 0;
 
-	if (nacre_key_load_public(path, &key, &comment) != 0 &&
-	    nacre_key_parse_private(content, (struct nacre_span){NULL, 0}, &key, &comment) != 0)
+	/* The comment that is in the private part can be told when that is not encrypted. */
+	if ((!public || comment == NULL || *comment == '\0') &&
+	    nacre_key_parse_private(content, (struct nacre_span){NULL, 0}, &whole, &inner) == 0) {
+		nacre_key_free(key);
+		free(comment);
+		key = whole;
+		comment = inner;
+	}
+	if (key == NULL)
 		return false;
 	key_show(keygen, key, nacre_span_of(comment != NULL ? comment : ""));
 	nacre_key_free(key);

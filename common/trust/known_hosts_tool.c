@@ -152,8 +152,9 @@ find_line(struct upkeep *upkeep, const struct known_line *line, struct nacre_spa
 	if (!known_line_matches(line, nacre_buffer_span(&upkeep->name)))
 		return;
 	upkeep->found = true;
-	nacre_put_format(upkeep->out, "# Host %s found: line %u %s\n", upkeep->job->name,
-	    upkeep->number, notes[line->marker]);
+	if (!upkeep->job->quiet)
+		nacre_put_format(upkeep->out, "# Host %s found: line %u %s\n", upkeep->job->name,
+		    upkeep->number, notes[line->marker]);
 	if (upkeep->job->fingerprints) {
 		put_found_fingerprint(upkeep, line);
 	} else if (upkeep->job->hash && !whole && !has_wildcard(line->names)) {
@@ -186,8 +187,9 @@ remove_line(struct upkeep *upkeep, const struct known_line *line, struct nacre_s
 		return;
 	}
 	upkeep->found = true;
-	nacre_put_format(
-	    upkeep->out, "# Host %s found: line %u\n", upkeep->job->name, upkeep->number);
+	if (!upkeep->job->quiet)
+		nacre_put_format(
+		    upkeep->out, "# Host %s found: line %u\n", upkeep->job->name, upkeep->number);
 }
 
 int

@@ -115,6 +115,7 @@ struct nacre_known_hosts_job {
 	const char *file;
 	const char *name;  /* as given by the user: "host" or "[host]:port"; NULL for -H */
 	bool hash;         /* FIND: print found names hashed */
+	bool quiet;        /* do not tell where a name was found */
 	bool fingerprints; /* FIND: print fingerprints (-l) */
 	bool randomart;    /* and pictures (-v) */
 	enum nacre_fingerprint_hash fingerprint_hash;

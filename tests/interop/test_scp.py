@@ -67,6 +67,7 @@ COMMANDS = [
     ['-r', 'd', 'h:{here}/d/a'], ['h:d/?', 't'], ['-r', 'h:{here}/d', 'h:{here}/t'],
     ['h:', 'x'], ['-p', 'd/a', 'h:t'], ['d/a', 'd/sub/b'], ['-l', '100000', 'd/a', 'h:t'],
     ['-X', 'nrequests=2', '-X', 'buffer=1024', 'd/a', 'h:t'], ['-3', 'h:d/a', 'h:t'], ['d/a'],
+    ['d/a', 'd/sub/b', 'd/a'], ['d/a', 'd/sub/b', 'nodir'], ['h:d/a', 'h:d/sub/b', 'd/a'],
     ['./d/a', 'h:~/t'], ['h:~/d/a', 't'],
 ]
 
