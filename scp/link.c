@@ -373,6 +373,7 @@ open_session(const struct options *options, const struct location *location, con
 struct link *
 link_open(const struct options *options, const struct location *location, const char *command)
 {
+	location_check(location);
 	if (options->program != NULL)
 		return open_by_program(options, location, command);
 	return open_session(options, location, command);

@@ -76,6 +76,15 @@ location_parse(struct location *location, const char *text)
 }
 
 void
+location_check(const struct location *location)
+{
+	if (location->user != NULL && !nacre_user_name_is_safe(location->user))
+		die("%s: invalid user name", location->user);
+	if (location->host != NULL && !nacre_host_name_is_safe(location->host))
+		die("%s: invalid host name", location->host);
+}
+
+void
 location_free(struct location *location)
 {
 	free(location->user);

@@ -64,6 +64,8 @@ int options_read(struct options *options, int argc, char **argv);
 
 /* location.c: dies when the text is an URI that makes no sense. */
 void location_parse(struct location *location, const char *text);
+/* Dies of names that a configuration must not hand to a shell. */
+void location_check(const struct location *location);
 void location_free(struct location *location);
 bool location_same_host(const struct location *a, const struct location *b);
 

@@ -229,6 +229,13 @@ check_identity_file(const char *path)
 }
 
 static void
+check_user(const char *user)
+{
+	if (user != NULL && !nacre_user_name_is_safe(user))
+		nacre_fatal("remote username contains invalid characters");
+}
+
+static void
 read_options(struct command_line *line, struct option_state *state, int argc, char **argv)
 {
 	int letter;
@@ -237,6 +244,8 @@ read_options(struct command_line *line, struct option_state *state, int argc, ch
 		refuse_missing_option(letter);
 		if (letter == 'i')
 			check_identity_file(optarg);
+		if (letter == 'l')
+			check_user(optarg);
 		if (!set_keyword_option(line, letter, optarg))
 			take_option(line, state, letter);
 	}
@@ -251,6 +260,9 @@ read_destination(struct command_line *line, const char *text)
 	if (nacre_parse_destination(text, "ssh", &user, &host, &port, &path) != 0 || host == NULL ||
 	    *host == '\0' || *host == '-' || (path != NULL && *path != '\0'))
 		usage();
+	check_user(user);
+	if (!nacre_host_name_is_safe(host))
+		nacre_fatal("hostname contains invalid characters");
 	if (user != NULL)
 		set_argument(line, "User \"%s\"", user);
 	if (port > 0) {

@@ -142,3 +142,32 @@ nacre_parse_destination(
 		free(out.path);
 	return 0;
 }
+
+static bool
+has_control_character(const char *text)
+{
+	for (; *text != '\0'; text++)
+		if ((unsigned char)*text < 0x20 || *text == 0x7f)
+			return true;
+	return false;
+}
+
+bool
+nacre_user_name_is_safe(const char *user)
+{
+	const size_t length = strlen(user);
+
+	/* What begins with a dash, also as a word of its own, is an option to somebody. */
+	for (const char *dash = user; (dash = strchr(dash, '-')) != NULL; dash++)
+		if (dash == user || dash[-1] == ' ')
+			return false;
+	return strpbrk(user, "'`\";&<>|(){}") == NULL && !has_control_character(user) &&
+	       (length == 0 || user[length - 1] != '\\');
+}
+
+bool
+nacre_host_name_is_safe(const char *host)
+{
+	return *host != '-' && strpbrk(host, "'`\"$\\;&<>|(){}, ") == NULL &&
+	       !has_control_character(host);
+}

@@ -424,6 +424,9 @@ hop_put(struct nacre_span hop, struct nacre_buffer *out)
 	if (text != NULL)
 		error = nacre_parse_destination(text, "ssh", &user, &host, &port, NULL);
 	free(text);
+	if (error == 0 &&
+	    (!nacre_host_name_is_safe(host) || (user != NULL && !nacre_user_name_is_safe(user))))
+		error = NACRE_ERROR_FORMAT;
 	if (error == 0) {
 		bool brackets = strchr(host, ':') != NULL;
 

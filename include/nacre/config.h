@@ -119,6 +119,11 @@ void nacre_words_free(struct nacre_words *words);
 int nacre_parse_destination(
     const char *text, const char *scheme, char **user, char **host, int *port, char **path);
 
+/* Whether names that came from outside (a command line that a program made of an URL, say) can do
+ * no harm where a configuration hands them to a shell: in ProxyCommand, Match exec and others. */
+bool nacre_user_name_is_safe(const char *user);
+bool nacre_host_name_is_safe(const char *host);
+
 /* Seconds of a time as in the TIME FORMATS section of sshd_config(5): "90", "1h30m", "2d". 0 or
  * NACRE_ERROR_FORMAT (also when it does not fit an int). */
 int nacre_parse_time(const char *text, int *seconds);

@@ -861,3 +861,25 @@ def test_server_that_is_silent_is_given_up(nacre_ssh, servers):
         for pid in ids:
             os.kill(pid, signal.SIGCONT)
         process.stderr.close()
+
+
+@pytest.mark.parametrize('words', [
+    ['a;touch mark;b'], ['a`touch mark`'], ['$(touch mark)'], ['a b'], ['a|b@host'], ["a'b@host"],
+    ['-l', '${HOME}', 'host'], ['-l', '-oProxyCommand', 'host'], ['-l', 'a -b', 'host'],
+    ['-l', 'a\\', 'host'], ['a\x07b@host'], ['ssh://a%3bb@host'], ['-J', 'a;b', 'host'],
+    ['-J', 'u`x`@b', 'host']])
+def test_names_that_a_shell_would_act_on(words, tmp_path):
+    """They may come from an URL that somebody else made; no command sees them."""
+    result = run([nacre('ssh'), '-F', 'none', '-o', 'ProxyCommand=touch seen-%r-%h', *words], cwd=tmp_path)
+    assert result.returncode == 255
+    assert b'invalid characters' in result.stderr or b'Invalid ProxyJump' in result.stderr
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize('where', ['a;b:x', 'a$b@host;c:x', "u'@h:x", 'scp://u%60@h/x'])
+def test_names_in_scp_that_a_shell_would_act_on(where, tmp_path):
+    for program in ('scp', 'sftp'):
+        words = [where, 'y'] if program == 'scp' else [where.replace('scp:', 'sftp:')]
+        result = run([nacre(program), '-F', 'none', '-o', 'ProxyCommand=touch seen-%r-%h', *words], cwd=tmp_path)
+        assert result.returncode == 255 and b'invalid' in result.stderr
+        assert os.listdir(tmp_path) == []
