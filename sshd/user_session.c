@@ -5,6 +5,7 @@
 
 #include <nacre/log.h>
 #include <nacre/process.h>
+#include <nacre/socket.h>
 
 #include <errno.h>
 #include <malloc.h>
@@ -499,6 +500,16 @@ raise_descriptor_limit(struct user_session *user)
 		nacre_log(NACRE_LOG_DEBUG1, "setrlimit: %s", strerror(errno));
 }
 
+/* What the kernel has measured by now, if the peer is at the other end of a TCP connection. */
+static void
+learn_round_trip(struct user_session *user)
+{
+	const uint32_t microseconds = nacre_socket_round_trip(user->input.fd);
+
+	if (microseconds != UINT32_MAX)
+		nacre_session_round_trip_known(user->session, microseconds / 1000);
+}
+
 _Noreturn void
 user_session_main(struct login *login, int monitor, struct nacre_span state)
 {
@@ -521,6 +532,7 @@ user_session_main(struct login *login, int monitor, struct nacre_span state)
 	user.output = user.input;
 	user.output.fd = login->output;
 	user.output.wanted = 0;
+	learn_round_trip(&user);
 	watch(&user, &user.monitor, monitor, monitor_ready);
 	watch(&user, &user.signals, open_signals(), signals_ready);
 	current = &user;

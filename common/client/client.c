@@ -582,6 +582,10 @@ login(struct nacre_client *client)
 	while (!login_done(client))
 		if ((error = login_step(client)) != 0)
 			return error;
+	const uint32_t round_trip =
+	    client->proxy == 0 ? nacre_socket_round_trip(client->fd) : UINT32_MAX;
+	if (round_trip != UINT32_MAX)
+		nacre_session_round_trip_known(client->session, round_trip / 1000);
 	nacre_log(NACRE_LOG_VERBOSE, "Authenticated to %s ([%s]:%d) using \"%s\".",
 	    client->config->hostname, client->address != NULL ? client->address : "via proxy",
 	    client->config->port,

@@ -329,6 +329,12 @@ nacre_session_round_trip(const struct nacre_session *session)
 	return transport_round_trip(session->transport);
 }
 
+void
+nacre_session_round_trip_known(struct nacre_session *session, uint32_t milliseconds)
+{
+	transport_round_trip_known(session->transport, milliseconds);
+}
+
 /* Moving ------------------------------------------------------------------------------------ */
 
 int

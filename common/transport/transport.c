@@ -405,6 +405,13 @@ transport_round_trip(const struct transport *transport)
 	return transport->round_trip;
 }
 
+void
+transport_round_trip_known(struct transport *transport, uint32_t milliseconds)
+{
+	if (milliseconds < transport->round_trip)
+		transport->round_trip = milliseconds;
+}
+
 static const char *
 mac_label(const struct negotiated *chosen, enum direction way)
 {

@@ -107,6 +107,7 @@ bool transport_peer_extension(
 int transport_authenticated(struct transport *transport);
 /* Smallest round trip seen, milliseconds; UINT32_MAX if none. */
 uint32_t transport_round_trip(const struct transport *transport);
+void transport_round_trip_known(struct transport *transport, uint32_t milliseconds);
 /* Watches the newest message that was sent: transport_watched_refused() tells whether the peer
  * answered it with UNIMPLEMENTED. Only while no key exchange runs, when messages leave in order. */
 void transport_watch(struct transport *transport);

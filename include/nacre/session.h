@@ -421,6 +421,10 @@ int nacre_session_disconnect(
     struct nacre_session *session, enum nacre_disconnect_reason reason, const char *text);
 /* Milliseconds of the smallest round trip seen so far, UINT32_MAX if none. */
 uint32_t nacre_session_round_trip(const struct nacre_session *session);
+/* The program knows the path better, from the kernel: windows follow what it carries in that time.
+ * A peer's own time to answer, or a guess, would make them larger than any path needs, and some
+ * programs become slow with megabytes that they may send and cannot. */
+void nacre_session_round_trip_known(struct nacre_session *session, uint32_t milliseconds);
 
 /*
  * Moves a session between processes. Export is legal once AUTHENTICATED was taken, before any

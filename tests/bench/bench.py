@@ -391,7 +391,7 @@ class Bench:
                                       env=dict(os.environ, HOME=self.directory))
             if client.stdout.readline() != b'here\n':
                 raise SystemExit(f'bench: no session with {suite.name}')
-            time.sleep(1)
+            time.sleep(3)  # what is given back after a while is given back
             figures[suite.name] = session_memory(server)
             client.stdin.close()
             client.wait()
