@@ -42,7 +42,7 @@ EOF
 missing_or_all=$apt
 if ! command -v dpkg-query >/dev/null 2>&1; then
 	# Not Debian: if a compiler finds the libraries, there is nothing to do.
-	if pkg-config --exists libsodium libcrypto zlib nettle 2>/dev/null &&
+	if pkg-config --exists libsodium libcrypto zlib nettle libedit 2>/dev/null &&
 		[ -e /usr/include/security/pam_appl.h ]; then
 		exit 0
 	fi
