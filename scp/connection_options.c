@@ -115,3 +115,19 @@ option_be_quiet(struct options *options, const char *unused)
 	words_add(&options->settings, "LogLevel=QUIET");
 	words_add(&options->arguments, "-q");
 }
+
+void
+option_refuse_version_1(struct options *options, const char *unused)
+{
+	(void)options;
+	(void)unused;
+	die("SSH protocol v.1 is no longer supported");
+}
+
+/* What is said once more needs nothing done. */
+void
+option_accept_version_2(struct options *options, const char *unused)
+{
+	(void)options;
+	(void)unused;
+}

@@ -29,22 +29,6 @@ set_program(struct options *options, const char *path)
 	options->program = path;
 }
 
-static void
-refuse_version_1(struct options *options, const char *unused)
-{
-	(void)options;
-	(void)unused;
-	die("SSH protocol v.1 is no longer supported");
-}
-
-/* What is said once more needs nothing done. */
-static void
-accept_version_2(struct options *options, const char *unused)
-{
-	(void)options;
-	(void)unused;
-}
-
 /* Those of scp's own: a flag that is set so, or a function that takes the option's argument. */
 static const struct {
 	int option;
@@ -52,8 +36,8 @@ static const struct {
 	size_t flag;
 	void (*apply)(struct options *options, const char *argument);
 } own_options[] = {
-    {'1', false, 0, refuse_version_1},
-    {'2', false, 0, accept_version_2},
+    {'1', false, 0, option_refuse_version_1},
+    {'2', false, 0, option_accept_version_2},
     {'3', false, offsetof(struct options, direct), NULL},
     {'R', true, offsetof(struct options, direct), NULL},
     {'O', true, offsetof(struct options, legacy), NULL},

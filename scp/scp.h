@@ -56,6 +56,8 @@ void option_be_verbose(struct options *options, const char *unused);
 void option_set_limit(struct options *options, const char *text);     /* -l */
 void option_set_user_file(struct options *options, const char *path); /* -F */
 void option_be_quiet(struct options *options, const char *unused);
+void option_refuse_version_1(struct options *options, const char *unused); /* -1 */
+void option_accept_version_2(struct options *options, const char *unused); /* -2 */
 
 /* options.c */
 void usage(void) __attribute__((noreturn));

@@ -75,6 +75,8 @@ bool remote_glob(
     struct remote *remote, const char *pattern, bool must_exist, struct found_list *list);
 /* "pattern" as seen from the remote directory, whose own name is quoted. */
 char *remote_pattern(const struct remote *remote, const char *pattern);
+/* "base", a slash unless it is there or "base" is empty, and "name". */
+char *path_join(const char *base, const char *name);
 /* Without the backslashes that quote. */
 char *glob_unquote(const char *pattern);
 /* With backslashes before wildcards. */

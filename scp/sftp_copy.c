@@ -31,18 +31,6 @@ base_name(const char *path)
 	return name;
 }
 
-static char *
-join(const char *directory, const char *name)
-{
-	const size_t length = strlen(directory);
-	char *path;
-
-	if (asprintf(&path, "%s%s%s", directory,
-		length > 0 && directory[length - 1] == '/' ? "" : "/", name) < 0)
-		die("%s", nacre_error_string(NACRE_ERROR_MEMORY));
-	return path;
-}
-
 /* One source to one name. */
 static int
 transfer(struct sftp *sftp, const struct copy_flags *flags, bool upload, const char *source,
@@ -99,9 +87,9 @@ get_one(struct sftp *sftp, const struct copy_flags *flags, const struct found *f
     const char *target, bool into)
 {
 	char *const name = base_name(found->path);
-	char *const path = into ? join(target, name) : strdup(target);
+	char *const path = into ? path_join(target, name) : strdup(target);
 	char *const quoted = glob_quote(found->path);
-	char *const marked = join(found->path, "");
+	char *const marked = path_join(found->path, "");
 	const bool directory = S_ISDIR(found->attributes.permissions);
 	int status = 1;
 
@@ -175,7 +163,7 @@ put_one(struct sftp *sftp, const struct copy_flags *flags, const char *source, c
 {
 	struct stat status;
 	char *const name = base_name(source);
-	char *const path = into ? join(target, name) : strdup(target);
+	char *const path = into ? path_join(target, name) : strdup(target);
 	int result = 1;
 
 	if (path == NULL)
@@ -186,7 +174,7 @@ put_one(struct sftp *sftp, const struct copy_flags *flags, const char *source, c
 		complain("local \"%s/\" is not a regular file", source);
 	} else {
 		const bool directory = S_ISDIR(status.st_mode);
-		char *const shown = directory ? join(source, "") : strdup(source);
+		char *const shown = directory ? path_join(source, "") : strdup(source);
 
 		if (shown == NULL)
 			die("%s", nacre_error_string(NACRE_ERROR_MEMORY));

@@ -69,8 +69,8 @@ remote_pattern(const struct remote *remote, const char *pattern)
 	return result;
 }
 
-static char *
-join(const char *base, const char *name)
+char *
+path_join(const char *base, const char *name)
 {
 	const size_t length = strlen(base);
 	char *text;
@@ -96,7 +96,7 @@ descend(struct remote *remote, const char *base, const char *component, const ch
     bool must_exist, struct found_list *list)
 {
 	char *const name = glob_unquote(component);
-	char *const path = join(base, name);
+	char *const path = path_join(base, name);
 	struct answer answer = {0};
 
 	if (*rest != '\0')
@@ -127,7 +127,7 @@ match(struct remote *remote, const char *base, const char *component, const char
 
 		if (fnmatch(component, entry->path, FNM_PERIOD) != 0)
 			continue;
-		char *const path = join(base, entry->path);
+		char *const path = path_join(base, entry->path);
 		if (*rest != '\0') {
 			expand(remote, path, rest, true, list);
 			free(path);

@@ -78,29 +78,12 @@ be_quiet(struct sftp_options *options, const char *unused)
 	option_be_quiet(&options->connection, unused);
 }
 
-static void
-refuse_version_1(struct sftp_options *options, const char *unused)
-{
-	(void)options;
-	(void)unused;
-	die("SSH protocol v.1 is no longer supported");
-}
-
-static void
-accept_version_2(struct sftp_options *options, const char *unused)
-{
-	(void)options;
-	(void)unused;
-}
-
 /* A flag that is set, or a function that takes the option's argument. */
 static const struct {
 	int option;
 	size_t flag;
 	void (*apply)(struct sftp_options *options, const char *argument);
 } own_options[] = {
-    {'1', 0, refuse_version_1},
-    {'2', 0, accept_version_2},
     {'B', 0, set_block},
     {'D', 0, set_server},
     {'N', 0, allow_questions},
@@ -120,6 +103,8 @@ static const struct {
 	int option;
 	void (*apply)(struct options *options, const char *argument);
 } shared_options[] = {
+    {'1', option_refuse_version_1},
+    {'2', option_accept_version_2},
     {'F', option_set_user_file},
     {'X', option_set_transfer_option},
     {'l', option_set_limit},
