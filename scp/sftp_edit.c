@@ -1,13 +1,17 @@
 /* sftp: the lines that a person types, with editing, history and completion (libedit). */
 #include <scp/sftp.h>
 
+#include <errno.h>
 #include <glob.h>
 #include <histedit.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <unistd.h>
+#include <wchar.h>
 
 #define HISTORY_LINES 1000
 #define PROMPT        "sftp> "
@@ -201,28 +205,46 @@ complete(EditLine *editor, int character)
 
 /* Interruptions --------------------------------------------------------------------------------- */
 
-static volatile sig_atomic_t interrupted;
+static volatile sig_atomic_t interrupted, typing;
 
-/* Once stops a transfer; twice is meant. */
+/* Once stops a transfer, or the line that is being typed; twice is meant while a command runs. */
 static void
 interrupt(int number)
 {
-	if (interrupted++ == 0)
+	if (interrupted++ == 0 || typing)
 		return;
 	signal(number, SIG_DFL);
 	raise(number);
 }
 
-/* ^C in a line that is being typed: another one. */
-static unsigned char
-discard_line(EditLine *editor, int character)
+/* Waits for a character: an interruption ends it whenever it comes, as it is let through nowhere else
+ * while a line is typed. */
+static int
+read_key(EditLine *editor, wchar_t *key)
 {
-	const LineInfo *const info = el_line(editor);
+	struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+	mbstate_t state = {0};
+	sigset_t usual;
+	char byte;
 
-	(void)character;
-	el_cursor(editor, (int)(info->lastchar - info->cursor));
-	el_deletestr(editor, (int)(info->lastchar - info->buffer));
-	return CC_NEWLINE;
+	(void)editor;
+	sigprocmask(SIG_BLOCK, NULL, &usual);
+	sigdelset(&usual, SIGINT);
+	for (;;) {
+		const int ready = ppoll(&input, 1, NULL, &usual);
+		if (ready < 0 && (errno != EINTR || interrupted))
+			return -1;
+		if (ready <= 0)
+			continue;
+		const ssize_t got = read(STDIN_FILENO, &byte, 1);
+		if (got <= 0)
+			return (int)got;
+		const size_t taken = mbrtowc(key, &byte, 1, &state);
+		if (taken <= 1)
+			return 1;
+		if (taken == (size_t)-1)
+			state = (mbstate_t){0};
+	}
 }
 
 /* The loop ---------------------------------------------------------------------------------------- */
@@ -241,23 +263,28 @@ make_editor(struct sftp *sftp, History *lines)
 	el_set(editor, EL_EDITOR, "emacs");
 	el_set(editor, EL_TERMINAL, NULL);
 	el_set(editor, EL_CLIENTDATA, sftp);
+	el_set(editor, EL_GETCFN, read_key);
 	el_set(editor, EL_ADDFN, "ftp-complete", "Complete a name", complete);
 	el_set(editor, EL_BIND, "^I", "ftp-complete", NULL);
-	/* While a line is typed, ^C is a character; libedit would go on reading after a signal. */
-	el_set(editor, EL_SETTY, "-d", "intr=", NULL);
-	el_set(editor, EL_ADDFN, "ftp-discard", "Discard the line", discard_line);
-	el_set(editor, EL_BIND, "^C", "ftp-discard", NULL);
 	el_source(editor, NULL);
 	return editor;
 }
 
-/* The next line, without its end; NULL at the end of all. */
+/* The next line, without its end; NULL at the end of all, or after an interruption. */
 static char *
 next_line(EditLine *editor)
 {
+	sigset_t interruption, usual;
 	int length = 0;
-	const char *const line = el_gets(editor, &length);
 
+	sigemptyset(&interruption);
+	sigaddset(&interruption, SIGINT);
+	sigprocmask(SIG_BLOCK, &interruption, &usual);
+	interrupted = 0;
+	typing = 1;
+	const char *const line = el_gets(editor, &length);
+	typing = 0;
+	sigprocmask(SIG_SETMASK, &usual, NULL);
 	return line != NULL && length >= 0 ? strndup(line, strcspn(line, "\n")) : NULL;
 }
 
@@ -277,6 +304,8 @@ edit_run(struct sftp *sftp)
 		char *const line = next_line(editor);
 		if (line == NULL) {
 			putchar('\n');
+			if (interrupted != 0)
+				continue;
 			break;
 		}
 		if (*line != '\0')

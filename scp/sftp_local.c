@@ -2,6 +2,7 @@
 #include <scp/sftp_call.h>
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -70,6 +71,7 @@ shell_run(const char *command)
 	const char *const shell = getenv("SHELL");
 	const char *const path = shell != NULL && *shell != '\0' ? shell : "/bin/sh";
 	const pid_t child = fork();
+	struct sigaction interruption;
 	int status = 0;
 
 	if (child == 0) {
@@ -84,11 +86,16 @@ shell_run(const char *command)
 		complain("Couldn't fork: %s", strerror(errno));
 		return 1;
 	}
+	/* ^C is meant for the one in front. */
+	sigaction(SIGINT, &(struct sigaction){.sa_handler = SIG_IGN}, &interruption);
 	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
 		;
-	if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
+	sigaction(SIGINT, &interruption, NULL);
+	if (!WIFEXITED(status))
+		complain("Shell exited abnormally");
+	else if (WEXITSTATUS(status) != 0)
 		complain("Shell exited with status %d", WEXITSTATUS(status));
-	return !(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	return status != 0;
 }
 
 /* The words go to ls as they stand: the shell expands them. */

@@ -302,8 +302,17 @@ def test_typing(tmp_path, terminal):  # noqa: F811
     person.expect('sub')
     person.type('hel\t\n')
     person.expect('Available commands:')
-    person.type('wrong line\x03')       # ^C begins anew
     person.expect('sftp> ')
+    for line in ('wrong line', '', 'in the mid\x1b[Dd'):
+        person.type(f'{line}\x03')      # ^C begins anew
+        person.expect('sftp> ')
+    person.type("!echo go''ing; exec sleep 100\n")
+    person.expect('going')
+    person.type('\x03')
+    person.expect('Shell exited abnormally')
+    person.expect('sftp> ')
+    person.type("!echo st''ill here\n")
+    person.expect('still here\r\nsftp> ')
     person.type('bye\n')
     assert person.wait() == 0
     assert (near / 'f2').read_text() == 'hi\n' and (far / 'loc').exists()
