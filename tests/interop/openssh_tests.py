@@ -2,13 +2,13 @@
 """Runs OpenSSH's own regression tests, as Debian's package openssh-tests installs them, against
 Nacre's programs, and says by name what passed, failed and was skipped.
 
-    openssh_tests.py [--clients nacre] [--jobs N] [--list] [TEST ...]
+    openssh_tests.py [--programs server|client|all] [--jobs N] [--list] [TEST ...]
 
-By default the clients are OpenSSH's, so that sshd and sftp-server are what is tested; with
---clients nacre the clients are Nacre's as well, where Nacre has them, and there are no security keys,
-because ssh-keygen makes none. Each test works in a copy of
-the suite, in a network of its own. openssh_tests.expected names what cannot pass, with the reason:
-such a failure is no failure here, but such a test that passes is one (the list is old).
+--programs says which programs are Nacre's, where Nacre has them: sshd and sftp-server (server, which
+is the default), those that a user starts (client), or all; the others are OpenSSH's. Each test works
+in a copy of the suite, in a network of its own; there are no security keys when ssh-keygen makes
+none. openssh_tests.expected names what cannot pass, with the reason: such a failure is no failure
+here, but such a test that passes is one (the list is old).
 The status is 0 when everything went as expected, 77 when the package is not there.
 """
 import argparse
@@ -25,9 +25,10 @@ import time
 SUITE = '/usr/lib/openssh/regress'
 HERE = os.path.dirname(os.path.abspath(__file__))
 BUILD = os.path.abspath(os.environ.get('NACRE_BUILD', os.path.join(HERE, '..', '..', 'build')))
-PROGRAMS = ('ssh', 'sshd', 'ssh-agent', 'ssh-add', 'ssh-keygen', 'ssh-keyscan', 'scp', 'sftp',
-            'sftp-server')
 SERVERS = ('sshd', 'sftp-server')
+CLIENTS = ('ssh', 'ssh-agent', 'ssh-add', 'ssh-keygen', 'ssh-keyscan', 'scp', 'sftp')
+PROGRAMS = SERVERS + CLIENTS
+OURS = {'server': SERVERS, 'client': CLIENTS, 'all': PROGRAMS}
 OPENSSH_PLACES = ('/usr/sbin', '/usr/bin', '/usr/lib/openssh')
 # Seconds that a test may take; the longest transfer much data with every algorithm.
 PATIENCE = 1200
@@ -39,8 +40,8 @@ PASSED, FAILED, SKIPPED = 'passed', 'failed', 'skipped'
 # and MACs with MD5 or of 96 bits.)
 SSH_WITH_COMMON_ALGORITHMS = '''#!/bin/sh
 case " $* " in
-*" -Q "*) {openssh} "$@" | grep -Fx "$({nacre} "$@" 2>/dev/null)" ;;
-*) exec {openssh} "$@" ;;
+*" -Q "*) {ssh} "$@" | grep -Fx "$({other} "$@" 2>/dev/null)" ;;
+*) exec {ssh} "$@" ;;
 esac
 '''
 # The tests run as root already; some only want to be told that they may become it.
@@ -63,11 +64,13 @@ def openssh(program):
                  if os.path.exists(path)), None)
 
 
-def program_path(program, clients):
-    ours = os.path.join(BUILD, 'bin', program)
-    if os.path.exists(ours) and (program in SERVERS or clients == 'nacre'):
-        return ours
-    return openssh(program)
+def nacre(program):
+    return os.path.join(BUILD, 'bin', program)
+
+
+def program_path(program, programs):
+    ours = program in OURS[programs] and os.path.exists(nacre(program))
+    return nacre(program) if ours else openssh(program)
 
 
 def variable(program):
@@ -90,15 +93,15 @@ def all_tests():
     return files + scripts
 
 
-def expectations(clients):
-    """{name: (pattern, reason)} of the tests that fail with these clients: each of a test's
+def expectations(programs):
+    """{name: (pattern, reason)} of the tests that fail with these programs: each of a test's
     complaints fits the pattern."""
     found = {}
     with open(os.path.join(HERE, 'openssh_tests.expected')) as file:
         for line in file:
             if line.strip() and not line.startswith('#'):
                 who, name, pattern, reason = (part.strip() for part in line.split(' | '))
-                if who in (clients, 'both'):
+                if programs in who.split():
                     found[name] = pattern, reason
     return found
 
@@ -112,12 +115,23 @@ def forget_security_keys(folder):
         file.write(re.sub(r'^#define ENABLE_SK.*\n', '', text, flags=re.M))
 
 
-def environment(folder, bin_folder, clients):
-    variables = {variable(program): program_path(program, clients) for program in PROGRAMS}
-    if clients == 'openssh':
+def makes_security_keys(programs, folder):
+    """Whether ssh-keygen does, with the suite's stand-in for a token."""
+    key = os.path.join(folder, 'security-key')
+    token = os.path.join(SUITE, 'misc', 'sk-dummy', 'sk-dummy.so')
+    return subprocess.run([program_path('ssh-keygen', programs), '-q', '-t', 'ed25519-sk', '-N', '',
+                           '-w', token, '-f', key], stdin=subprocess.DEVNULL, capture_output=True,
+                          check=False).returncode == 0
+
+
+def environment(folder, bin_folder, programs):
+    variables = {variable(program): program_path(program, programs) for program in PROGRAMS}
+    if programs != 'all':
+        ssh, other = openssh('ssh'), nacre('ssh')
+        if programs == 'client':
+            ssh, other = other, ssh
         variables[variable('ssh')] = write_program(
-            os.path.join(bin_folder, 'ssh'), SSH_WITH_COMMON_ALGORITHMS.format(
-                openssh=variables[variable('ssh')], nacre=os.path.join(BUILD, 'bin', 'ssh')))
+            os.path.join(bin_folder, 'ssh'), SSH_WITH_COMMON_ALGORITHMS.format(ssh=ssh, other=other))
     sudo = write_program(os.path.join(bin_folder, 'sudo'), SUDO)
     path = ':'.join((bin_folder, '/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin',
                      '/sbin', '/bin'))
@@ -126,8 +140,8 @@ def environment(folder, bin_folder, clients):
         'LOGNAME': 'root', 'SHELL': '/bin/sh', 'LANG': 'C', 'OBJ': folder, 'BUILDDIR': folder,
         'SUDO': sudo, 'TEST_SHELL': 'sh',
         'TEST_SSH_IPV6': 'yes', 'TEST_SSH_ECC': 'yes', 'TEST_SSH_UNSAFE_PERMISSIONS': '1',
-        # They connect more often than a server of today likes.
-        'TEST_SSH_SSHD_CONFOPTS': 'PerSourcePenalties no',
+        # They connect more often than a server of today likes; that of 9.2 does not count yet.
+        'TEST_SSH_SSHD_CONFOPTS': '' if programs == 'client' else 'PerSourcePenalties no',
         'TEST_SSH_SK_HELPER': '/usr/lib/openssh/ssh-sk-helper',
         'TEST_SSH_PKCS11_HELPER': '/usr/lib/openssh/ssh-pkcs11-helper',
     }
@@ -160,19 +174,20 @@ def stop_server(folder):
         pass
 
 
-def run(name, place, number, clients, expected, keep):
+def run(name, place, number, programs, security_keys, expected, keep):
     """(result, seconds, output, complaints) of one test."""
     # The tests cut lines with certain words out of their configurations: no word is in a path.
     folder = os.path.join(place, str(number))
     bin_folder = folder + '.bin'
     shutil.copytree(SUITE, folder, symlinks=True)
-    if clients == 'nacre' or expected.get(name, ('', ''))[0] == WITHOUT_SECURITY_KEYS:
+    if not security_keys or expected.get(name, ('', ''))[0] == WITHOUT_SECURITY_KEYS:
         forget_security_keys(folder)
     os.mkdir(bin_folder)
     begin = time.monotonic()
     with open(os.path.join(place, name + '.out'), 'w+', errors='replace') as output:
-        process = subprocess.Popen(command(name, folder), env=environment(folder, bin_folder, clients),
-                                   cwd=folder, stdin=subprocess.DEVNULL, stdout=output,
+        process = subprocess.Popen(command(name, folder),
+                                   env=environment(folder, bin_folder, programs), cwd=folder,
+                                   stdin=subprocess.DEVNULL, stdout=output,
                                    stderr=subprocess.STDOUT, start_new_session=True)
         try:
             status = process.wait(PATIENCE)
@@ -217,7 +232,8 @@ def report(name, outcome, expected, quiet):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0])
-    parser.add_argument('--clients', choices=('openssh', 'nacre'), default='openssh')
+    parser.add_argument('--programs', choices=tuple(OURS), default='server',
+                        help="those that are Nacre's")
     parser.add_argument('--jobs', type=int, default=os.cpu_count())
     parser.add_argument('--list', action='store_true', help='only names the tests')
     parser.add_argument('--keep', metavar='FOLDER', help='leaves the folders of failed tests there')
@@ -235,7 +251,7 @@ def main():
         print('\n'.join(names))
         return 0
     os.makedirs('/run/sshd', mode=0o755, exist_ok=True)
-    expected = expectations(arguments.clients)
+    expected = expectations(arguments.programs)
     counts = {PASSED: 0, FAILED: 0, SKIPPED: 0}
     good = True
     with tempfile.TemporaryDirectory(prefix='openssh-tests.') as place:
@@ -244,9 +260,10 @@ def main():
         os.makedirs(place, exist_ok=True)
         # A program that a test copies to its folder looks for the library beside it.
         os.symlink(os.path.join(BUILD, 'lib'), os.path.join(place, 'lib'))
+        security_keys = makes_security_keys(arguments.programs, place)
         with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
-            running = {pool.submit(run, name, place, number, arguments.clients, expected,
-                                   arguments.keep): name
+            running = {pool.submit(run, name, place, number, arguments.programs, security_keys,
+                                   expected, arguments.keep): name
                        for number, name in enumerate(names)}
             for done in concurrent.futures.as_completed(running):
                 counts[done.result()[0]] += 1
