@@ -7,6 +7,7 @@
 
 #include <nacre/crypto.h>
 #include <nacre/log.h>
+#include <nacre/socket.h>
 
 #include <dirent.h>
 #include <errno.h>
@@ -18,7 +19,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define BACKLOG       128
@@ -117,31 +117,6 @@ home_path(struct agent_socket *listener)
 		nacre_fatal("%s: path too long, " PATH_TOO_LONG, directory);
 }
 
-static int
-listen_at(const char *path)
-{
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	mode_t mask;
-	int fd;
-
-	if (strlen(path) >= sizeof address.sun_path) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	memcpy(address.sun_path, path, strlen(path) + 1);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -1;
-	mask = umask(0177);
-	if (bind(fd, (const struct sockaddr *)&address, sizeof address) != 0 ||
-	    listen(fd, BACKLOG) != 0) {
-		close(fd);
-		fd = -1;
-	}
-	umask(mask);
-	return fd;
-}
-
 void
 agent_socket_create(const struct agent_options *options, struct agent_socket *listener)
 {
@@ -156,7 +131,7 @@ agent_socket_create(const struct agent_options *options, struct agent_socket *li
 	} else {
 		home_path(listener);
 	}
-	if ((listener->fd = listen_at(listener->path)) < 0) {
+	if ((listener->fd = nacre_socket_listen_path(listener->path, 0177, BACKLOG)) < 0) {
 		int saved = errno;
 
 		if (listener->directory[0] != '\0')
@@ -187,19 +162,11 @@ is_socket_name(const char *name, const char *mark, bool all_hosts)
 static bool
 nobody_listens(const char *path)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int fd;
-	bool refused;
+	const int fd = nacre_socket_connect_path(path, SOCK_NONBLOCK);
 
-	if (strlen(path) >= sizeof address.sun_path)
-		return false;
-	memcpy(address.sun_path, path, strlen(path) + 1);
-	if ((fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) < 0)
-		return false;
-	refused = connect(fd, (const struct sockaddr *)&address, sizeof address) != 0 &&
-		  errno == ECONNREFUSED;
-	close(fd);
-	return refused;
+	if (fd >= 0)
+		close(fd);
+	return fd < 0 && errno == ECONNREFUSED;
 }
 
 void

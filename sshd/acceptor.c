@@ -6,6 +6,7 @@
 #include "user_session.h"
 
 #include <nacre/log.h>
+#include <nacre/socket.h>
 
 #include <errno.h>
 #include <netdb.h>
@@ -16,7 +17,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define BACKLOG      128
@@ -144,23 +144,7 @@ close_with_error(int fd)
 int
 acceptor_bind_path(const char *path, mode_t mask)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	size_t length = strlen(path);
-
-	if (length == 0 || length >= sizeof address.sun_path) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	memcpy(address.sun_path, path, length);
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -1;
-	mode_t before = umask(mask);
-	bool good = bind(fd, (const struct sockaddr *)&address, sizeof address) == 0;
-	umask(before);
-	if (!good || listen(fd, BACKLOG) != 0)
-		return close_with_error(fd);
-	return fd;
+	return nacre_socket_listen_path(path, mask, BACKLOG);
 }
 
 int

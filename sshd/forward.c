@@ -3,6 +3,7 @@
 #include "user_session.h"
 
 #include <nacre/log.h>
+#include <nacre/socket.h>
 
 #include <errno.h>
 #include <netdb.h>
@@ -12,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define TCP_TYPE  "direct-tcpip"
@@ -165,27 +165,6 @@ open_tcp(struct user_session *user, uint32_t number, const char *host, uint32_t 
 
 /* Unix sockets -------------------------------------------------------------------------------- */
 
-/* -1 with errno set. A listener with a full queue refuses (EAGAIN). */
-static int
-connect_path(const char *path)
-{
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	size_t length = strlen(path);
-
-	if (length == 0 || length >= sizeof address.sun_path) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	memcpy(address.sun_path, path, length);
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof address) == 0)
-		return fd;
-	int error = errno;
-	close(fd);
-	errno = error;
-	return -1;
-}
-
 static void
 open_path(struct user_session *user, uint32_t number, const char *path)
 {
@@ -197,7 +176,8 @@ open_path(struct user_session *user, uint32_t number, const char *path)
 		refuse(user, number, NACRE_OPEN_ADMINISTRATIVELY_PROHIBITED, "open failed");
 		return;
 	}
-	int fd = connect_path(path);
+	/* A listener with a full queue refuses. */
+	int fd = nacre_socket_connect_path(path, SOCK_NONBLOCK);
 	if (fd < 0) {
 		const char *why = strerror(errno);
 		record_forward(NACRE_LOG_ERROR, PATH_TYPE, path, "failed",

@@ -17,7 +17,6 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -109,24 +108,12 @@ metrics_keep(void)
 static int
 listen_on_path(const char *path)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	struct stat status;
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-	if (fd < 0)
-		return -1;
-	/* Its length was checked with the configuration. */
-	snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
 	/* Of a former self; anything but a socket stays. */
 	if (lstat(path, &status) == 0 && S_ISSOCK(status.st_mode))
 		unlink(path);
-	mode_t mask = umask(0111);
-	int error = bind(fd, (struct sockaddr *)&address, sizeof address);
-	umask(mask);
-	if (error == 0 && listen(fd, BACKLOG) == 0)
-		return fd;
-	close(fd);
-	return -1;
+	return nacre_socket_listen_path(path, 0111, BACKLOG);
 }
 
 static int

@@ -1,12 +1,12 @@
 /* The client's connection to an agent: one request out, one answer in, over a Unix socket. */
 #include <nacre/agent.h>
+#include <nacre/socket.h>
 
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -29,27 +29,6 @@ nacre_agent_of_fd(int fd, struct nacre_agent **agent)
 	return 0;
 }
 
-static int
-socket_connect(const char *path)
-{
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int fd, saved;
-
-	if (strlen(path) >= sizeof address.sun_path) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	memcpy(address.sun_path, path, strlen(path) + 1);
-	if ((fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) < 0)
-		return -1;
-	if (connect(fd, (const struct sockaddr *)&address, sizeof address) == 0)
-		return fd;
-	saved = errno;
-	close(fd);
-	errno = saved;
-	return -1;
-}
-
 int
 nacre_agent_connect(const char *path, struct nacre_agent **agent)
 {
@@ -59,7 +38,7 @@ nacre_agent_connect(const char *path, struct nacre_agent **agent)
 		path = getenv("SSH_AUTH_SOCK");
 	if (path == NULL || path[0] == '\0')
 		return NACRE_ERROR_NOT_FOUND;
-	if ((fd = socket_connect(path)) < 0)
+	if ((fd = nacre_socket_connect_path(path, 0)) < 0)
 		return NACRE_ERROR_SYSTEM;
 	if ((error = nacre_agent_of_fd(fd, agent)) != 0)
 		close(fd);

@@ -1,27 +1,19 @@
 /* Agent forwarding, the client's end: a channel that the server opens is joined to our agent. */
 #include <nacre/log.h>
 #include <nacre/relay.h>
+#include <nacre/socket.h>
 
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 static int
 connect_socket(const char *path)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	const int fd = nacre_socket_connect_path(path, 0);
 
-	if (strlen(path) >= sizeof address.sun_path)
-		return -1;
-	memcpy(address.sun_path, path, strlen(path) + 1);
-	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -1;
-	if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0 &&
-	    fcntl(fd, F_SETFL, O_NONBLOCK) == 0)
+	if (fd < 0 || fcntl(fd, F_SETFL, O_NONBLOCK) == 0)
 		return fd;
 	close(fd);
 	return -1;

@@ -1,9 +1,14 @@
-/* TCP sockets and long paths. */
+/* TCP sockets and long paths; Unix sockets and names of files. */
 #include <nacre/socket.h>
 
+#include <errno.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #define LONG_ROUND_TRIP 5000u /* microseconds */
 /* The kernel lowers it to net.core.wmem_max and doubles it. */
@@ -39,4 +44,61 @@ nacre_socket_acknowledge(int socket)
 	const int on = 1;
 
 	setsockopt(socket, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+}
+
+/* Unix sockets -------------------------------------------------------------------------------- */
+
+static int
+address_of_path(const char *path, struct sockaddr_un *address)
+{
+	const size_t length = strlen(path);
+
+	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
+	if (length == 0 || length >= sizeof address->sun_path) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	memcpy(address->sun_path, path, length);
+	return 0;
+}
+
+static int
+close_with_error(int fd)
+{
+	const int error = errno;
+
+	close(fd);
+	errno = error;
+	return -1;
+}
+
+int
+nacre_socket_connect_path(const char *path, int flags)
+{
+	struct sockaddr_un address;
+
+	if (address_of_path(path, &address) != 0)
+		return -1;
+	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
+	if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof address) == 0)
+		return fd;
+	return close_with_error(fd);
+}
+
+int
+nacre_socket_listen_path(const char *path, mode_t mask, int backlog)
+{
+	struct sockaddr_un address;
+
+	if (address_of_path(path, &address) != 0)
+		return -1;
+	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -1;
+	const mode_t before = umask(mask);
+	const int bound = bind(fd, (const struct sockaddr *)&address, sizeof address);
+	umask(before);
+	if (bound != 0 || listen(fd, backlog) != 0)
+		return close_with_error(fd);
+	return fd;
 }

@@ -1,8 +1,9 @@
-/* How a TCP socket is set for the path that it runs over. */
+/* Unix sockets by their path; how a TCP socket is set for the path that it runs over. */
 #ifndef NACRE_SOCKET_H
 #define NACRE_SOCKET_H
 
 #include <stdint.h>
+#include <sys/types.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -22,6 +23,21 @@ uint32_t nacre_socket_round_trip(int socket);
  * packet until then. Lasts until the kernel thinks otherwise, so call it after each read that
  * another answer may follow. */
 void nacre_socket_acknowledge(int socket);
+
+/*
+ * Connects to the Unix stream socket at "path". "flags" is 0 or SOCK_NONBLOCK; the descriptor is
+ * closed by exec in any case. Returns the descriptor, which the caller closes, or -1 with errno set:
+ * ENAMETOOLONG when the path is empty or longer than such an address can be (107 bytes), EAGAIN when
+ * the listener's queue is full and the socket does not block.
+ */
+int nacre_socket_connect_path(const char *path, int flags);
+/*
+ * Listens at "path", which must not exist, for Unix stream connections; at most "backlog" of them
+ * wait. The file's mode is 0777 without the bits of "mask", whatever umask(2) says (which is changed
+ * meanwhile for all threads). Returns a descriptor that does not block and is closed by exec, which
+ * the caller closes, or -1 with errno set, as above.
+ */
+int nacre_socket_listen_path(const char *path, mode_t mask, int backlog);
 
 #ifdef __cplusplus
 }
