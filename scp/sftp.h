@@ -11,7 +11,8 @@ struct sftp_options {
 	struct options connection; /* what scp's are */
 	const char *batch_file;    /* -b; "-": standard input */
 	bool recursive, preserve, resume, flush;
-	bool quiet; /* -q, or a batch */
+	bool quiet;     /* -q, or a batch */
+	bool talkative; /* -N: not even then */
 	char *host, *user, *path;
 	int port;
 };
@@ -73,6 +74,8 @@ void found_free(struct found_list *list);
  * only when "must_exist". False when there is none. */
 bool remote_glob(
     struct remote *remote, const char *pattern, bool must_exist, struct found_list *list);
+/* Puts in place of the links in a list what they lead to, where there is such a thing. */
+void remote_follow(struct remote *remote, struct found_list *list);
 /* "pattern" as seen from the remote directory, whose own name is quoted. */
 char *remote_pattern(const struct remote *remote, const char *pattern);
 /* "base", a slash unless it is there or "base" is empty, and "name". */

@@ -16,7 +16,7 @@ struct call {
 struct command {
 	const char *name;
 	int (*run)(const struct call *call);
-	const char *flags;     /* letters */
+	const char *flags;     /* letters; those in front of a bar exclude each other */
 	size_t least;          /* words; what is too many is passed over, as OpenSSH does */
 	const char *too_few;   /* what is said of fewer words */
 	bool remote, local;    /* what its words are, for completion */

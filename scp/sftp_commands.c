@@ -16,7 +16,7 @@ run_ls(const struct call *call)
 		char letter;
 		unsigned flags;
 	} letters[] = {{'1', LIST_ONE_COLUMN}, {'a', LIST_ALL}, {'f', LIST_UNSORTED},
-	    {'h', LIST_HUMAN | LIST_LONG}, {'l', LIST_LONG}, {'n', LIST_NUMERIC | LIST_LONG},
+	    {'h', LIST_HUMAN}, {'l', LIST_LONG}, {'n', LIST_NUMERIC | LIST_LONG},
 	    {'r', LIST_REVERSE}, {'S', LIST_BY_SIZE}, {'t', LIST_BY_TIME}};
 	unsigned flags = 0;
 
@@ -111,7 +111,7 @@ static const struct command commands[] = {
     {"lmkdir",	 run_lmkdir,	"",		1, PATH_NEEDED("lmkdir"),		false, true, "path",			"Create local directory"},
     {"ln",	 run_ln,	"s",		2, PATHS_NEEDED("ln"),		true, false, "[-s] oldpath newpath",	"Link remote file (-s for symlink)"},
     {"lpwd",	 run_lpwd,	"",		0, NULL,				false, false, "",			"Print local working directory"},
-    {"ls",	 run_ls,	"1afhlnrSt",	0, NULL,				true, false, "[-1afhlnrSt] [path]",	"Display remote directory listing"},
+    {"ls",	 run_ls,	"1ln|afhrSt",	0, NULL,				true, false, "[-1afhlnrSt] [path]",	"Display remote directory listing"},
     {"lumask",	 run_lumask,	"",		1, "You must supply a numeric argument to the lumask command.", false, false, "umask", "Set local umask to 'umask'"},
     {"mkdir",	 run_mkdir,	"",		1, PATH_NEEDED("mkdir"),		true, false, "path",			"Create remote directory"},
     {"progress", run_progress,	"",		0, NULL,				false, false, "",			"Toggle display of progress meter"},
@@ -127,7 +127,7 @@ static const struct command commands[] = {
     {"version",	 run_version,	"",		0, NULL,				false, false, "",			"Show SFTP version"},
     /* Other names for those above. */
     {"chdir",	 run_cd,	"",		0, NULL,				true, false, NULL,			NULL},
-    {"dir",	 run_ls,	"1afhlnrSt",	0, NULL,				true, false, NULL,			NULL},
+    {"dir",	 run_ls,	"1ln|afhrSt",	0, NULL,				true, false, NULL,			NULL},
     {"lchdir",	 run_lcd,	"",		0, NULL,				false, true, NULL,			NULL},
     {"mget",	 run_get,	"afpPrR",	1, ONE_NEEDED("mget"),		true, false, NULL,			NULL},
     {"mput",	 run_put,	"afpPrR",	1, ONE_NEEDED("mput"),		false, true, NULL,			NULL},
@@ -175,6 +175,18 @@ command_name(size_t number, bool *remote, bool *local)
 	return commands[number].name;
 }
 
+/* Of the letters in front of a bar, the last one counts. */
+static void
+set_flag(struct call *call, unsigned number)
+{
+	const char *const bar = strchr(call->command->flags, '|');
+	const unsigned alternatives = bar != NULL ? (unsigned)(bar - call->command->flags) : 0;
+
+	if (number < alternatives)
+		call->flags &= ~((1U << alternatives) - 1);
+	call->flags |= 1U << number;
+}
+
 /* Flags come before words; "--" ends them. */
 static bool
 take_flags(struct call *call)
@@ -190,11 +202,11 @@ take_flags(struct call *call)
 		for (; *letters != '\0'; letters++) {
 			const char *const place = strchr(call->command->flags, *letters);
 
-			if (place == NULL) {
+			if (place == NULL || *letters == '|') {
 				complain("%s: Invalid flag -%c", call->command->name, *letters);
 				return false;
 			}
-			call->flags |= 1U << (place - call->command->flags);
+			set_flag(call, (unsigned)(place - call->command->flags));
 		}
 	}
 	return true;

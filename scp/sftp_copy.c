@@ -31,15 +31,17 @@ base_name(const char *path)
 	return name;
 }
 
-/* One source to one name. */
+/* One source to one name. "attributes": of a remote source. */
 static int
-transfer(struct sftp *sftp, const struct copy_flags *flags, bool upload, const char *source,
-    const char *target)
+transfer(struct sftp *sftp, const struct copy_flags *flags, const char *source,
+    const struct nacre_sftp_attributes *attributes, const char *target)
 {
+	const bool upload = attributes == NULL;
 	const struct nacre_transfer_options options = {
 	    .source = upload ? NULL : sftp->remote.sftp,
 	    .target = upload ? sftp->remote.sftp : NULL,
 	    .target_path = target,
+	    .exact = true,
 	    .recursive = flags->recursive,
 	    .preserve = flags->preserve,
 	    .resume = flags->resume,
@@ -59,7 +61,8 @@ transfer(struct sftp *sftp, const struct copy_flags *flags, bool upload, const c
 	struct nacre_transfer *transfer;
 
 	if (nacre_transfer_new(&options, &transfer) != 0 ||
-	    nacre_transfer_add(transfer, source) != 0)
+	    (upload ? nacre_transfer_add(transfer, source)
+		    : nacre_transfer_add_known(transfer, source, attributes)) != 0)
 		die("%s", nacre_error_string(NACRE_ERROR_MEMORY));
 	pump_run(&pump, transfer);
 	const bool stopped = sftp->interrupted != NULL && *sftp->interrupted != 0;
@@ -72,6 +75,14 @@ transfer(struct sftp *sftp, const struct copy_flags *flags, bool upload, const c
 	return pump.lost ? -1 : status;
 }
 
+/* What cannot be copied does not keep the rest from it; a person does, and the end of the
+ * connection. */
+static bool
+goes_on(const struct sftp *sftp)
+{
+	return !sftp->remote.lost && (sftp->interrupted == NULL || *sftp->interrupted == 0);
+}
+
 static void
 announce(const struct sftp *sftp, const char *what, const char *source, const char *target)
 {
@@ -82,33 +93,58 @@ announce(const struct sftp *sftp, const char *what, const char *source, const ch
 
 /* get ----------------------------------------------------------------------------------------- */
 
+/* A directory is told of by its real name. */
+static int
+get_directory(struct sftp *sftp, const struct copy_flags *flags, const struct found *found,
+    const char *target)
+{
+	char *const real = remote_real_path(&sftp->remote, found->path);
+	const int status =
+	    real != NULL ? transfer(sftp, flags, real, &found->attributes, target) : 1;
+
+	free(real);
+	return status;
+}
+
+static int
+refuse_special(struct sftp *sftp, const struct found *found)
+{
+	struct answer answer = {0};
+
+	if (!S_ISLNK(found->attributes.permissions)) {
+		complain("download %s%s: not a regular file", found->path,
+		    S_ISDIR(found->attributes.permissions) ? "/" : "");
+	} else if (!remote_stat(&sftp->remote, found->path, true, &answer)) {
+		answer_ok(&answer, "stat remote"); /* it leads nowhere */
+	}
+	answer_free(&answer);
+	return 1;
+}
+
 static int
 get_one(struct sftp *sftp, const struct copy_flags *flags, const struct found *found,
     const char *target, bool into)
 {
+	const mode_t type = found->attributes.permissions & S_IFMT;
+	const bool directory = type == S_IFDIR;
 	char *const name = base_name(found->path);
-	char *const path = into ? path_join(target, name) : strdup(target);
-	char *const quoted = glob_quote(found->path);
-	char *const marked = path_join(found->path, "");
-	const bool directory = S_ISDIR(found->attributes.permissions);
-	int status = 1;
+	/* What is said is the name alone where that is in this directory. */
+	char *const path = into && strcmp(target, ".") != 0 ? path_join(target, name)
+							    : strdup(into ? name : target);
+	char *const marked = directory ? path_join(found->path, "") : strdup(found->path);
+	int status;
 
-	if (path == NULL)
+	if (path == NULL || marked == NULL)
 		die("%s", nacre_error_string(NACRE_ERROR_MEMORY));
-	if (directory && !flags->recursive) {
-		complain("download %s/: not a regular file", found->path);
-	} else {
-		/* What is said is the name alone where that is in this directory. */
-		const char *const shown = strcmp(target, ".") == 0 && into ? name : path;
-
-		announce(sftp, flags->resume ? "Resuming" : "Fetching",
-		    directory ? marked : found->path, shown);
-		/* A directory goes into one that is there, under its own name. */
-		status = transfer(sftp, flags, false, quoted, directory && into ? target : shown);
-	}
+	announce(sftp, flags->resume ? "Resuming" : "Fetching", marked, path);
+	if (directory && flags->recursive)
+		status = get_directory(sftp, flags, found, path);
+	else if (type == S_IFREG || type == 0)
+		status = transfer(sftp, flags, found->path, &found->attributes, path);
+	else
+		status = refuse_special(sftp, found);
 	free(name);
 	free(path);
-	free(quoted);
 	free(marked);
 	return status;
 }
@@ -124,24 +160,24 @@ copy_get(struct sftp *sftp, const struct copy_flags *flags, const char *source, 
 
 	const char *const place = target != NULL ? target : ".";
 	const bool into = stat(place, &status) == 0 && S_ISDIR(status.st_mode);
-	if (!remote_glob(&sftp->remote, pattern, true, &list)) {
+	remote_glob(&sftp->remote, pattern, true, &list);
+	remote_follow(&sftp->remote, &list);
+	if (list.count == 0) {
 		char *const path = glob_unquote(pattern);
 
 		complain("File \"%s\" not found.", path);
 		free(path);
-		result = sftp->remote.lost ? -1 : 1;
+		result = 1;
 	} else if (list.count > 1 && !into) {
 		complain("Multiple source paths, but destination \"%s\" is not a directory", place);
 		result = 1;
-	}
-	for (size_t i = 0; i < list.count && result == 0; i++) {
-		const int one = get_one(sftp, &all, &list.items[i], place, into);
-
-		result = one;
+	} else {
+		for (size_t i = 0; i < list.count && goes_on(sftp); i++)
+			result |= get_one(sftp, &all, &list.items[i], place, into);
 	}
 	found_free(&list);
 	free(pattern);
-	return result;
+	return sftp->remote.lost ? -1 : result;
 }
 
 /* put ----------------------------------------------------------------------------------------- */
@@ -170,8 +206,6 @@ put_one(struct sftp *sftp, const struct copy_flags *flags, const char *source, c
 		die("%s", nacre_error_string(NACRE_ERROR_MEMORY));
 	if (stat(source, &status) != 0) {
 		complain("stat %s: %s", source, strerror(errno));
-	} else if (S_ISDIR(status.st_mode) && !flags->recursive) {
-		complain("local \"%s/\" is not a regular file", source);
 	} else {
 		const bool directory = S_ISDIR(status.st_mode);
 		char *const shown = directory ? path_join(source, "") : strdup(source);
@@ -179,8 +213,10 @@ put_one(struct sftp *sftp, const struct copy_flags *flags, const char *source, c
 		if (shown == NULL)
 			die("%s", nacre_error_string(NACRE_ERROR_MEMORY));
 		announce(sftp, flags->resume ? "Resuming upload of" : "Uploading", shown, path);
-		/* A directory goes into one that is there, under its own name. */
-		result = transfer(sftp, flags, true, shown, directory && into ? target : path);
+		if (S_ISREG(status.st_mode) || (directory && flags->recursive))
+			result = transfer(sftp, flags, shown, NULL, path);
+		else
+			complain("local \"%s\" is not a regular file", shown);
 		free(shown);
 	}
 	free(name);
@@ -210,8 +246,8 @@ copy_put(struct sftp *sftp, const struct copy_flags *flags, const char *source, 
 		complain("Multiple paths match, but destination \"%s\" is not a directory", place);
 		result = 1;
 	}
-	for (size_t i = 0; i < matches.gl_pathc && result == 0; i++)
-		result = put_one(sftp, &all,
+	for (size_t i = 0; i < matches.gl_pathc && (single || into) && goes_on(sftp); i++)
+		result |= put_one(sftp, &all,
 		    single && !glob_has_wildcards(source) ? literal : matches.gl_pathv[i], place,
 		    into);
 	globfree(&matches);

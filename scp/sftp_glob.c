@@ -9,29 +9,16 @@
 bool
 glob_has_wildcards(const char *pattern)
 {
-	for (; *pattern != '\0'; pattern++) {
-		if (*pattern == '\\' && pattern[1] != '\0')
-			pattern++;
-		else if (*pattern == '*' || *pattern == '?' || *pattern == '[')
-			return true;
-	}
-	return false;
+	return nacre_glob_has_wildcards(pattern, strlen(pattern));
 }
 
 char *
 glob_unquote(const char *pattern)
 {
-	char *const text = malloc(strlen(pattern) + 1);
-	size_t used = 0;
+	char *const text = nacre_glob_unquote(pattern, strlen(pattern));
 
 	if (text == NULL)
 		die("%s", nacre_error_string(NACRE_ERROR_MEMORY));
-	for (; *pattern != '\0'; pattern++) {
-		if (*pattern == '\\' && pattern[1] != '\0')
-			pattern++;
-		text[used++] = *pattern;
-	}
-	text[used] = '\0';
 	return text;
 }
 
@@ -162,19 +149,40 @@ expand(struct remote *remote, const char *base, const char *pattern, bool must_e
 bool
 remote_glob(struct remote *remote, const char *pattern, bool must_exist, struct found_list *list)
 {
-	const bool wild = glob_has_wildcards(pattern);
-	struct answer answer = {0};
-
-	if (!wild) {
-		char *const path = glob_unquote(pattern);
-
-		if (!must_exist || remote_stat(remote, path, false, &answer))
-			found_add(list, strdup(path), &answer.attributes, NULL);
-		free(path);
-		answer_free(&answer);
-		return list->count > 0;
-	}
-	expand(
-	    remote, pattern[0] == '/' ? "/" : "", pattern + strspn(pattern, "/"), must_exist, list);
+	if (!glob_has_wildcards(pattern))
+		descend(remote, "", pattern, "", must_exist, list);
+	else
+		expand(remote, pattern[0] == '/' ? "/" : "", pattern + strspn(pattern, "/"),
+		    must_exist, list);
 	return list->count > 0;
+}
+
+static bool
+says_enough(const struct nacre_sftp_attributes *attributes)
+{
+	return (attributes->flags & NACRE_SFTP_ATTR_PERMISSIONS) != 0 &&
+	       (attributes->permissions & S_IFMT) != 0 && !S_ISLNK(attributes->permissions);
+}
+
+void
+remote_follow(struct remote *remote, struct found_list *list)
+{
+	struct answer *const answers = calloc(list->count + 1, sizeof *answers);
+
+	if (answers == NULL)
+		die("%s", nacre_error_string(NACRE_ERROR_MEMORY));
+	for (size_t i = 0; i < list->count; i++) {
+		const struct nacre_sftp_tag tag = answer_tag(&answers[i]);
+
+		if (!says_enough(&list->items[i].attributes))
+			nacre_sftp_path_request(remote->sftp, NACRE_SFTP_STAT,
+			    nacre_span_of(list->items[i].path), &tag);
+	}
+	for (size_t i = 0; i < list->count; i++) {
+		if (!says_enough(&list->items[i].attributes) && remote_await(remote, &answers[i]) &&
+		    answers[i].message == NACRE_SFTP_ATTRS)
+			list->items[i].attributes = answers[i].attributes;
+		answer_free(&answers[i]);
+	}
+	free(answers);
 }

@@ -192,6 +192,11 @@ print_long(const struct listing *listing, const struct found *found, const char 
 	const struct nacre_sftp_attributes *const attributes = &found->attributes;
 	char mode[11], user[64], group[64], size[32], when[32];
 
+	if (found->long_name != NULL) {
+		put_name(found->long_name, 0);
+		putchar('\n');
+		return;
+	}
 	mode_text(attributes->permissions, mode);
 	owner_text(&listing->users, attributes->uid, user, sizeof user);
 	owner_text(&listing->groups, attributes->gid, group, sizeof group);
@@ -288,6 +293,10 @@ static int
 list_directory(struct listing *listing, const char *path, const char *prefix)
 {
 	struct found_list all = {0}, list = {0};
+	/* Without names for owners the server's own lines tell more. */
+	const bool as_told =
+	    (listing->flags & (LIST_NUMERIC | LIST_HUMAN)) == 0 &&
+	    (nacre_sftp_extensions(listing->remote->sftp) & NACRE_SFTP_USERS_GROUPS_BY_ID) == 0;
 	size_t longest = 0;
 
 	if (!remote_list(listing->remote, path, &all)) {
@@ -295,7 +304,7 @@ list_directory(struct listing *listing, const char *path, const char *prefix)
 		return 1;
 	}
 	for (size_t i = 0; i < all.count; i++) {
-		char *whole;
+		char *whole, *line = NULL;
 
 		if (all.items[i].path[0] == '.' && (listing->flags & LIST_ALL) == 0)
 			continue;
@@ -303,7 +312,11 @@ list_directory(struct listing *listing, const char *path, const char *prefix)
 			die("%s", nacre_error_string(NACRE_ERROR_MEMORY));
 		if (strlen(whole) > longest)
 			longest = strlen(whole);
-		found_add(&list, whole, &all.items[i].attributes, NULL);
+		if (as_told) {
+			line = all.items[i].long_name;
+			all.items[i].long_name = NULL;
+		}
+		found_add(&list, whole, &all.items[i].attributes, line);
 	}
 	print(listing, &list, "", longest);
 	found_free(&all);
@@ -311,22 +324,28 @@ list_directory(struct listing *listing, const char *path, const char *prefix)
 	return 0;
 }
 
-static bool
-is_directory(struct remote *remote, const struct found *found)
-{
-	struct answer answer = {0};
-	const bool result = remote_stat(remote, found->path, true, &answer) &&
-			    S_ISDIR(answer.attributes.permissions);
-
-	answer_free(&answer);
-	return result;
-}
-
 /* The remote directory with a slash, which is not shown in front of what is in it. */
 static char *
 strip_of(const struct remote *remote, const char *pattern)
 {
 	return pattern[0] == '/' ? strdup("") : remote_absolute(remote, "");
+}
+
+/* Of several that a pattern names; they are told by their own lines no more. */
+static void
+mark_directories(struct found_list *list)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		struct found *const found = &list->items[i];
+
+		free(found->long_name);
+		found->long_name = NULL;
+		if (!S_ISDIR(found->attributes.permissions))
+			continue;
+		char *const marked = path_join(found->path, "");
+		free(found->path);
+		found->path = marked;
+	}
 }
 
 static int
@@ -338,7 +357,7 @@ list_matches(struct listing *listing, const char *pattern, struct found_list *li
 
 	if (strip == NULL)
 		die("%s", nacre_error_string(NACRE_ERROR_MEMORY));
-	if (list->count == 1 && is_directory(listing->remote, &list->items[0])) {
+	if (list->count == 1 && S_ISDIR(list->items[0].attributes.permissions)) {
 		const char *const name = shown(&list->items[0], strip);
 		const char *const slash = *name != '\0' && name[strlen(name) - 1] != '/' ? "/" : "";
 		char *prefix;
@@ -348,6 +367,7 @@ list_matches(struct listing *listing, const char *pattern, struct found_list *li
 		status = list_directory(listing, list->items[0].path, prefix);
 		free(prefix);
 	} else {
+		mark_directories(list);
 		for (size_t i = 0; i < list->count; i++)
 			if (strlen(list->items[i].path) > longest)
 				longest = strlen(list->items[i].path);
@@ -370,6 +390,7 @@ list_remote(struct sftp *sftp, const char *pattern, unsigned flags)
 		char *const path = remote_pattern(&sftp->remote, pattern);
 
 		if (remote_glob(&sftp->remote, path, true, &list)) {
+			remote_follow(&sftp->remote, &list);
 			status = list_matches(&listing, pattern, &list);
 		} else {
 			char *const shown_path = glob_unquote(path);

@@ -45,14 +45,6 @@ set_batch(struct sftp_options *options, const char *path)
 	option_pass(&options->connection, 'o', "BatchMode=yes");
 }
 
-/* Behind -b: what would be asked is asked. */
-static void
-allow_questions(struct sftp_options *options, const char *unused)
-{
-	(void)unused;
-	options->quiet = false;
-}
-
 static void
 set_server(struct sftp_options *options, const char *command)
 {
@@ -86,7 +78,7 @@ static const struct {
 } own_options[] = {
     {'B', 0, set_block},
     {'D', 0, set_server},
-    {'N', 0, allow_questions},
+    {'N', offsetof(struct sftp_options, talkative), NULL},
     {'R', 0, set_requests},
     {'S', 0, set_program},
     {'a', offsetof(struct sftp_options, resume), NULL},
@@ -167,6 +159,8 @@ sftp_options_read(struct sftp_options *options, int argc, char **argv)
 	while ((option = getopt(argc, argv, LETTERS)) != -1)
 		if (!option_pass(&options->connection, option, optarg))
 			apply_option(options, option, optarg);
+	if (options->talkative)
+		options->quiet = false;
 	if (options->connection.sftp_server != NULL) {
 		if (optind < argc)
 			sftp_usage();

@@ -185,12 +185,14 @@ run_chmod(const struct call *call)
 int
 run_chown(const struct call *call)
 {
-	static const struct bulk bulk = {"Changing owner on", "setstat", true, request_owner};
+	static const struct bulk owner = {"Changing owner on", "setstat", true, request_owner};
+	static const struct bulk group = {"Changing group on", "setstat", true, request_owner};
+	const bool of_group = strcmp(call->command->name, "chgrp") == 0;
 	uint32_t number;
 
 	if (!call_number(call, 10, UINT32_MAX, &number) || !may_set_links(call))
 		return 1;
-	return bulk_run(&bulk, call, 1, number);
+	return bulk_run(of_group ? &group : &owner, call, 1, number);
 }
 
 /* Two paths ------------------------------------------------------------------------------------- */

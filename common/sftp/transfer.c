@@ -337,10 +337,13 @@ schedule(struct nacre_transfer *transfer)
 		transfer->roots = root->next;
 		if (transfer->roots == NULL)
 			transfer->roots_tail = &transfer->roots;
-		if (transfer->cancelled)
-			object_free(&root->tracked);
-		else
+		if (!transfer->cancelled && !root->known) {
 			glob_start(transfer, root);
+			continue;
+		}
+		if (!transfer->cancelled)
+			tree_add_root(transfer, root->path, &root->attributes);
+		object_free(&root->tracked);
 	}
 	tree_start_listings(transfer);
 	admit_files(transfer);
@@ -495,18 +498,37 @@ root_destroy(struct tracked *object)
 	free(root);
 }
 
-int
-nacre_transfer_add(struct nacre_transfer *transfer, const char *path)
+static struct root *
+root_add(struct nacre_transfer *transfer, const char *path)
 {
 	struct root *root = calloc(1, sizeof *root);
 
 	if (root == NULL || (root->path = strdup(path)) == NULL) {
 		free(root);
-		return NACRE_ERROR_MEMORY;
+		return NULL;
 	}
 	object_track(transfer, &root->tracked, root_destroy);
 	*transfer->roots_tail = root;
 	transfer->roots_tail = &root->next;
+	return root;
+}
+
+int
+nacre_transfer_add(struct nacre_transfer *transfer, const char *path)
+{
+	return root_add(transfer, path) != NULL ? 0 : NACRE_ERROR_MEMORY;
+}
+
+int
+nacre_transfer_add_known(struct nacre_transfer *transfer, const char *path,
+    const struct nacre_sftp_attributes *attributes)
+{
+	struct root *const root = root_add(transfer, path);
+
+	if (root == NULL)
+		return NACRE_ERROR_MEMORY;
+	root->known = true;
+	root->attributes = *attributes;
 	return 0;
 }
 

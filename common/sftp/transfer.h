@@ -118,6 +118,8 @@ struct root {
 	char *path;
 	size_t pending, matches;
 	bool literal; /* a name, not a pattern */
+	bool known;   /* and what it is */
+	struct nacre_sftp_attributes attributes;
 };
 
 struct glob {

@@ -17,8 +17,8 @@ struct match {
 	struct nacre_sftp_attributes attributes;
 };
 
-static bool
-has_magic(const char *pattern, size_t length)
+bool
+nacre_glob_has_wildcards(const char *pattern, size_t length)
 {
 	for (size_t i = 0; i < length; i++) {
 		if (pattern[i] == '\\' && i + 1 < length)
@@ -29,9 +29,8 @@ has_magic(const char *pattern, size_t length)
 	return false;
 }
 
-/* Without the backslashes that quote. */
-static char *
-unquote(const char *pattern, size_t length)
+char *
+nacre_glob_unquote(const char *pattern, size_t length)
 {
 	char *text = malloc(length + 1);
 	size_t used = 0;
@@ -133,7 +132,8 @@ static void
 examine_plain(struct nacre_transfer *transfer, struct glob *glob)
 {
 	struct root *root = glob->root;
-	char *rest = root->literal ? strdup(glob->rest) : unquote(glob->rest, strlen(glob->rest));
+	char *rest =
+	    root->literal ? strdup(glob->rest) : nacre_glob_unquote(glob->rest, strlen(glob->rest));
 	char *path = rest != NULL ? concatenate(glob->base, rest) : NULL;
 
 	free(rest);
@@ -155,9 +155,9 @@ advance(struct glob *glob)
 		size_t length = strcspn(glob->rest, "/");
 		char *plain, *base;
 
-		if (has_magic(glob->rest, length))
+		if (nacre_glob_has_wildcards(glob->rest, length))
 			return true;
-		plain = unquote(glob->rest, length + 1);
+		plain = nacre_glob_unquote(glob->rest, length + 1);
 		base = plain != NULL ? concatenate(glob->base, plain) : NULL;
 		free(plain);
 		if (base == NULL)
@@ -171,7 +171,7 @@ advance(struct glob *glob)
 static void
 glob_step(struct nacre_transfer *transfer, struct glob *glob)
 {
-	if (glob->root->literal || !has_magic(glob->rest, strlen(glob->rest))) {
+	if (glob->root->literal || !nacre_glob_has_wildcards(glob->rest, strlen(glob->rest))) {
 		examine_plain(transfer, glob);
 		return;
 	}
@@ -203,7 +203,7 @@ glob_start(struct nacre_transfer *transfer, struct root *root)
 	const char *path = root->path;
 	bool home = path[0] == '~' && (path[1] == '/' || path[1] == '\0');
 
-	root->literal = !has_magic(path, strlen(path)) && strchr(path, '\\') == NULL;
+	root->literal = !nacre_glob_has_wildcards(path, strlen(path)) && strchr(path, '\\') == NULL;
 	/* An SFTP session starts at home. */
 	if (home)
 		path += 1 + strspn(path + 1, "/");

@@ -143,6 +143,10 @@ tree_target_resolve(struct nacre_transfer *transfer)
 		resolve_local_target(transfer);
 		return;
 	}
+	if (transfer->options.exact) {
+		target_is(transfer, false, false);
+		return;
+	}
 	if (transfer->target_asked)
 		return;
 	transfer->target_asked = true;
@@ -694,7 +698,7 @@ tree_add_root(struct nacre_transfer *transfer, const char *path,
 		return;
 	}
 	base = path_base(path);
-	if (base != NULL && transfer->target_is_directory)
+	if (base != NULL && transfer->target_is_directory && !transfer->options.exact)
 		target = path_join(transfer->target_path, base);
 	else
 		target = base != NULL ? strdup(transfer->target_path) : NULL;

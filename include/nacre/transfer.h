@@ -23,10 +23,11 @@ struct nacre_transfer_options {
 	struct nacre_sftp *source, *target;
 	const char *target_path;  /* where to; "~" is expanded by the server */
 	bool target_is_directory; /* it must be one (several sources) */
-	bool recursive;           /* directories too; else they are errors */
-	bool preserve;            /* times and all mode bits */
-	bool resume;              /* files that are there in part are continued behind that */
-	bool flush;               /* each file is written to the disk before it counts as done */
+	bool exact;        /* one source, whose copy has just this path, a directory there or not */
+	bool recursive;    /* directories too; else they are errors */
+	bool preserve;     /* times and all mode bits */
+	bool resume;       /* files that are there in part are continued behind that */
+	bool flush;        /* each file is written to the disk before it counts as done */
 	bool brief;        /* of a file that cannot be uploaded, the cause is told and no more */
 	uint64_t rate;     /* bytes per second at most; 0: no bound */
 	uint32_t requests; /* most READs and WRITEs at once; 0: as the path carries */
@@ -41,6 +42,17 @@ void nacre_transfer_free(struct nacre_transfer *transfer);
 /* Adds a source; its last component is the name in a target directory. Remote paths may hold
  * glob(7) patterns and begin with "~". All before the first nacre_transfer_output(). */
 int nacre_transfer_add(struct nacre_transfer *transfer, const char *path);
+
+/* The same for a remote source that was looked at before: "path" is its name and no pattern,
+ * "attributes" say what it is. */
+int nacre_transfer_add_known(struct nacre_transfer *transfer, const char *path,
+    const struct nacre_sftp_attributes *attributes);
+
+/* Patterns as glob(7) has them: whether the first "length" bytes hold a wildcard that no backslash
+ * takes the meaning from, and a copy of them without the backslashes that quote (the caller frees;
+ * NULL without memory). */
+bool nacre_glob_has_wildcards(const char *pattern, size_t length);
+char *nacre_glob_unquote(const char *pattern, size_t length);
 
 /* Fills "room" with bytes for that side's channel; returns how many. 0: nothing until something is
  * received (or the deadline). */

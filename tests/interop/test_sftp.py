@@ -37,6 +37,13 @@ ls ./dir
 ls -1S f?
 ls -1t f?
 ls dir dir
+ls *
+ls -l *
+ls -l ln
+ls -h dir
+ls -1l dir
+ls -l1 dir
+ls -lh t*
 ls "sp ace"
 ls sp\\ ace
 ls "st*r"
@@ -173,6 +180,63 @@ def test_commands_do_as_openssh_does(tmp_path, server):
     assert ours[1].split('\n') == theirs[1].split('\n')
     assert ours[3] == theirs[3]
     assert ours[0] == theirs[0] == 0
+
+
+# "far" has links, one that leads nowhere, and a pipe.
+COPIES = '''
+cd {far}
+get *
+put *
+get tod
+get -r tod
+get -r tod
+get -r ln lnn
+get pipe
+get -r pipe
+get dangling
+put dangling
+put told
+put -r told
+put -r told
+get -r dir nd
+get -r dir nd
+get -r ../far/tod nd2
+get -r tod/ nd3
+get tod/x.c xx
+chgrp {group} dir/*.c
+'''
+
+
+def test_copying_goes_on_after_what_cannot_be_copied(tmp_path):
+    need('sftp')
+    seen = []
+    for program in (nacre('sftp'), 'sftp'):
+        near, far = scene(tmp_path / 'scene')
+        (far / 'tod').symlink_to('dir')
+        for place in (near, far):
+            (place / 'dangling').symlink_to('nowhere')
+        (near / 'told').symlink_to('ld')
+        lines = COPIES.format(far=far, group=os.getgid()).split('\n')
+        batch = tmp_path / 'batch'
+        for text in ('\n'.join(f'-{line}' for line in lines if line), f'cd {far}\nget *\nget f1 never\n'):
+            batch.write_text(text)
+            result = run([program, '-N', '-D', openssh('sftp-server'), '-b', str(batch)], cwd=near)
+            seen.append((program, result.returncode, result.stdout, result.stderr.replace(b'\r', b''),
+                         sorted(str(path.relative_to(near)) for path in near.parent.rglob('*')
+                                if near in path.parents)))
+    half = len(seen) // 2
+    for ours, theirs in zip(seen[:half], seen[half:]):
+        assert ours[1:] == theirs[1:]
+    assert [one[1] for one in seen] == [0, 1, 0, 1]
+
+
+def test_owners_of_a_server_that_tells_no_names(tmp_path):
+    """Its own lines are shown then."""
+    need('sftp')
+    lines = ['cd {far}', 'ls -l', 'ls -l *', 'ls -n', 'ls -lh', 'ls -la dir', 'ls -l f1']
+    server = openssh('sftp-server') + ' -P users-groups-by-id'
+    ours, theirs = (talk(program, server, tmp_path / 'scene', lines) for program in (nacre('sftp'), 'sftp'))
+    assert ours == theirs
 
 
 @pytest.mark.parametrize('lines,status', [
