@@ -56,14 +56,53 @@ int
 admission_init(struct listener *listener)
 {
 	struct admission *admission = &listener->admission;
-	size_t full = (size_t)listener->server->config->max_startups_full;
+	size_t room = (size_t)listener->server->config->max_startups_full;
+	struct reloaded reloaded;
 
+	/* There may be more than would be let in today. */
+	size_t there = reload_find(&reloaded);
+	if (room < there)
+		room = there;
+	if (room < DOOR_MOST)
+		room = DOOR_MOST;
 	link_init(&admission->door);
 	link_init(&admission->speaking);
 	int error = sources_new(listener->server->config, &admission->sources);
 	if (error == 0)
-		error = crowd_init(&admission->crowd, full > DOOR_MOST ? full : DOOR_MOST);
+		error = crowd_init(&admission->crowd, room);
+	if (error == 0)
+		reload_take_over(listener, &reloaded);
 	return error;
+}
+
+int
+admission_take_over(
+    struct listener *listener, const struct stranger *kept, const struct sockaddr_storage *address)
+{
+	struct admission *admission = &listener->admission;
+	struct source *source = sources_find(admission->sources, address);
+	struct stranger *stranger = source != NULL ? malloc(sizeof *stranger) : NULL;
+	bool waits = kept->class == STRANGER_SPEAKS; /* for its turn, not for what it does */
+
+	if (stranger == NULL || nacre_poller_set(listener->poller, kept->fd,
+				    waits ? 0 : NACRE_POLL_READ, stranger) != 0) {
+		if (source != NULL)
+			sources_drop(admission->sources, source);
+		free(stranger);
+		return NACRE_ERROR_SYSTEM;
+	}
+	*stranger = *kept;
+	stranger->source = source;
+	stranger->shares = source->shares;
+	link_init(&stranger->arrival);
+	link_init(&stranger->share);
+	crowd_add(&admission->crowd, stranger, kept->class);
+	if (kept->class == STRANGER_SILENT)
+		link_append(&admission->door, &stranger->arrival);
+	if (waits)
+		link_append(&admission->speaking, &stranger->arrival);
+	admission->hopeful += kept->class == STRANGER_SILENT && !kept->doomed;
+	return 0;
 }
 
 /* Leaving ------------------------------------------------------------------------------------ */

@@ -146,3 +146,18 @@ crowd_preferred(const struct crowd *crowd, enum stranger_class class)
 	}
 	return NULL;
 }
+
+void
+crowd_each(const struct crowd *crowd, enum stranger_class class,
+    void (*visit)(const struct stranger *stranger, void *context), void *context)
+{
+	for (size_t size = 1; size <= crowd->largest[class]; size++) {
+		const struct link *bucket = &crowd->buckets[class][size];
+		for (const struct link *at = bucket->next; at != bucket; at = at->next) {
+			const struct share *share = LINKED(const struct share, bucket, at);
+			const struct link *head = &share->strangers;
+			for (const struct link *one = head->next; one != head; one = one->next)
+				visit(LINKED(const struct stranger, share, one), context);
+		}
+	}
+}

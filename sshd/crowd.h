@@ -85,5 +85,8 @@ struct stranger *crowd_spared(const struct crowd *crowd, enum stranger_class cla
 /* The newest stranger of a source that has least of this class, and least inside; NULL when there is
  * none. */
 struct stranger *crowd_preferred(const struct crowd *crowd, enum stranger_class class);
+/* Calls visit(stranger, context) for all of a class, those of one source in the order of coming. */
+void crowd_each(const struct crowd *crowd, enum stranger_class class,
+    void (*visit)(const struct stranger *stranger, void *context), void *context);
 
 #endif

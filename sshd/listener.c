@@ -216,6 +216,8 @@ reload(struct listener *listener)
 	}
 	listen_sockets_keep(&listener->sockets);
 	metrics_keep();
+	reload_keep(listener);
+	(void)setrlimit(RLIMIT_NOFILE, &listener->descriptors);
 	setenv(RELOADED, "1", 1);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);

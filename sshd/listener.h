@@ -91,5 +91,22 @@ void admission_tick(struct listener *listener);
 uint64_t admission_deadline(const struct listener *listener);
 /* Out of descriptors: somebody at the door is sent away. False when nobody is there. */
 bool admission_make_room(struct listener *listener);
+/* A stranger that a former life of the server has left: "kept" is copied, its descriptor taken, and
+ * it goes where its class says, behind those that are there. 0 or an error. */
+int admission_take_over(
+    struct listener *listener, const struct stranger *kept, const struct sockaddr_storage *address);
+
+/* reload.c: what outlives a reload. */
+struct reloaded {
+	struct nacre_buffer file;
+	struct nacre_span descriptors; /* in the file, four bytes each */
+	struct nacre_reader rest;
+};
+/* Leaves strangers and penalties to the program that this process becomes. */
+void reload_keep(const struct listener *listener);
+/* Finds what was left, and how many strangers that is. */
+size_t reload_find(struct reloaded *reloaded);
+/* Takes them in, when sources and crowd are there. */
+void reload_take_over(struct listener *listener, struct reloaded *reloaded);
 
 #endif

@@ -112,6 +112,19 @@ mask(uint8_t *address, size_t length, int bits)
 	}
 }
 
+static int
+bits_of(const struct sources *sources, uint8_t family)
+{
+	return family == 6 ? sources->config->per_source_net_block_size6
+			   : sources->config->per_source_net_block_size4;
+}
+
+static void
+mask_key(const struct sources *sources, struct source *key)
+{
+	mask(key->address, key->family == 6 ? 16 : 4, bits_of(sources, key->family));
+}
+
 static void
 key_of(const struct sources *sources, const struct sockaddr_storage *address, struct source *key)
 {
@@ -129,25 +142,22 @@ key_of(const struct sources *sources, const struct sockaddr_storage *address, st
 		key->family = 4;
 		memcpy(key->address, &four->sin_addr, 4);
 	}
-	if (key->family == 6)
-		mask(key->address, 16, sources->config->per_source_net_block_size6);
-	else
-		mask(key->address, 4, sources->config->per_source_net_block_size4);
+	mask_key(sources, key);
 }
 
-struct source *
-sources_find(struct sources *sources, const struct sockaddr_storage *address)
+static struct source *
+find_by_key(struct sources *sources, const struct source *key)
 {
-	struct source key, *at;
+	struct source *at;
 
-	key_of(sources, address, &key);
-	for (at = sources->chains[chain_of(sources, &key)]; at != NULL; at = at->next)
-		if (at->family == key.family &&
-		    memcmp(at->address, key.address, sizeof key.address) == 0)
+	for (at = sources->chains[chain_of(sources, key)]; at != NULL; at = at->next)
+		if (at->family == key->family &&
+		    memcmp(at->address, key->address, sizeof key->address) == 0)
 			return at;
 	if ((at = malloc(sizeof *at)) == NULL)
 		return NULL;
-	*at = key;
+	*at = (struct source){.family = key->family};
+	memcpy(at->address, key->address, sizeof at->address);
 	crowd_init_shares(at->shares);
 	if (++sources->count > sources->chain_count)
 		grow(sources);
@@ -155,6 +165,15 @@ sources_find(struct sources *sources, const struct sockaddr_storage *address)
 	at->next = sources->chains[chain];
 	sources->chains[chain] = at;
 	return at;
+}
+
+struct source *
+sources_find(struct sources *sources, const struct sockaddr_storage *address)
+{
+	struct source key;
+
+	key_of(sources, address, &key);
+	return find_by_key(sources, &key);
 }
 
 void
@@ -187,9 +206,7 @@ source_text(const struct sources *sources, const struct source *source, char *te
 
 	inet_ntop(
 	    source->family == 6 ? AF_INET6 : AF_INET, source->address, address, sizeof address);
-	snprintf(text, room, "%s/%d", address,
-	    source->family == 6 ? sources->config->per_source_net_block_size6
-				: sources->config->per_source_net_block_size4);
+	snprintf(text, room, "%s/%d", address, bits_of(sources, source->family));
 	return text;
 }
 
@@ -371,4 +388,70 @@ sources_penalise(struct sources *sources, struct source *source, enum worker_out
 	if (new)
 		return PENALTY_NEW;
 	return source->penalty_active && !was_active ? PENALTY_ACTIVATED : PENALTY_ADDED;
+}
+
+/* From one life of the server to the next ---------------------------------------------------- */
+
+static void
+keep_penalty(const struct sources *sources, const struct source *source, struct nacre_buffer *kept)
+{
+	nacre_put_byte(kept, source->family);
+	nacre_put_bytes(kept, source->address, sizeof source->address);
+	nacre_put_u32(kept, (uint32_t)bits_of(sources, source->family));
+	nacre_put_u64(kept, source->penalty_end);
+	nacre_put_boolean(kept, source->penalty_active);
+	nacre_put_byte(kept, (uint8_t)source->penalty_for);
+}
+
+void
+sources_keep(const struct sources *sources, struct nacre_buffer *kept)
+{
+	nacre_put_u32(kept, (uint32_t)(sources->heaps[0].count + sources->heaps[1].count));
+	for (size_t i = 0; i < MEMBERS(sources->heaps); i++)
+		for (size_t j = 0; j < sources->heaps[i].count; j++)
+			keep_penalty(sources, sources->heaps[i].entries[j], kept);
+}
+
+static void
+take_penalty(struct sources *sources, const struct source *kept, uint64_t now)
+{
+	struct source *source = find_by_key(sources, kept);
+	uint64_t most = now + (uint64_t)sources->config->per_source_penalties.max * 1000;
+	uint64_t end = kept->penalty_end < most ? kept->penalty_end : most;
+	bool new = source != NULL && source->penalty_end == 0;
+
+	/* Networks that are one now have the longer penalty of theirs. */
+	if (source == NULL || end <= source->penalty_end)
+		return;
+	source->penalty_end = end;
+	source->penalty_active |= kept->penalty_active;
+	source->penalty_for = kept->penalty_for;
+	if (!new) {
+		heap_settle(heap_of(sources, source), source->place);
+	} else if (!make_place(sources, source)) {
+		source->penalty_end = 0;
+		source->penalty_active = false;
+		sources_drop(sources, source);
+	}
+}
+
+void
+sources_take_over(struct sources *sources, struct nacre_reader *kept, uint64_t now)
+{
+	const bool enabled = sources->config->per_source_penalties.enabled;
+
+	for (uint32_t count = nacre_get_u32(kept); count > 0 && !kept->failed; count--) {
+		struct source source = {.family = nacre_get_byte(kept)};
+		struct nacre_span address = nacre_get_bytes(kept, sizeof source.address);
+		int bits = (int)nacre_get_u32(kept);
+		source.penalty_end = nacre_get_u64(kept);
+		source.penalty_active = nacre_get_boolean(kept);
+		source.penalty_for = (enum worker_outcome)nacre_get_byte(kept);
+		if (kept->failed || !enabled || source.penalty_end <= now ||
+		    bits < bits_of(sources, source.family))
+			continue;
+		memcpy(source.address, address.data, sizeof source.address);
+		mask_key(sources, &source);
+		take_penalty(sources, &source, now);
+	}
 }

@@ -40,6 +40,12 @@ enum source_state sources_judge(struct sources *sources, const struct source *so
 /* Adds the penalty for an outcome; *seconds is what the source has to wait from now on. */
 enum penalty_change sources_penalise(struct sources *sources, struct source *source,
     enum worker_outcome outcome, uint64_t now, unsigned *seconds);
+/* Appends the penalties, for sources_take_over() of a later life of the server. */
+void sources_keep(const struct sources *sources, struct nacre_buffer *kept);
+/* Reads them back. What PerSourcePenalties and PerSourceNetBlockSize say now counts: penalties are
+ * not longer than they could be today, and those of networks that were larger than today's, whose
+ * culprits are not known, are forgotten. */
+void sources_take_over(struct sources *sources, struct nacre_reader *kept, uint64_t now);
 /* How many strangers of it are inside. */
 size_t source_inside(const struct source *source);
 /* "192.0.2.0/24", for the log. */

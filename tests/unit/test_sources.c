@@ -205,6 +205,101 @@ check_crowd(const struct crowd *crowd, const struct stranger *strangers, enum st
 	assert_true((spared == NULL) == (count == 0) && (preferred == NULL) == (count == 0));
 }
 
+/* Another life of the server, with what the former one has left. */
+static void
+take_over(const struct nacre_sshd_config *config, struct nacre_buffer *kept, uint64_t now,
+    struct sources **sources)
+{
+	struct nacre_reader reader = nacre_reader_of(nacre_buffer_span(kept));
+
+	assert_int_equal(sources_new(config, sources), 0);
+	sources_take_over(*sources, &reader, now);
+	assert_true(nacre_reader_done(&reader));
+}
+
+static enum source_state
+judge(struct sources *sources, const char *address, uint64_t now)
+{
+	return sources_judge(sources, find(sources, address), now);
+}
+
+static void
+test_penalties_outlive_a_reload(void **state)
+{
+	struct nacre_sshd_config config = config_of(100);
+	struct nacre_buffer kept = {0}, again = {0};
+	struct sources *sources;
+	unsigned seconds;
+
+	(void)state;
+	assert_int_equal(sources_new(&config, &sources), 0);
+	sources_penalise(sources, find(sources, "192.0.2.1"), OUTCOME_CRASHED, 1000, &seconds);
+	sources_penalise(sources, find(sources, "192.0.3.1"), OUTCOME_NO_ATTEMPT, 1000, &seconds);
+	sources_penalise(sources, find(sources, "2001:db8::1"), OUTCOME_CRASHED, 1000, &seconds);
+	sources_keep(sources, &kept);
+	sources_free(sources);
+
+	take_over(&config, &kept, 1500, &sources);
+	assert_int_equal(judge(sources, "192.0.2.9", 2000), SOURCE_PENALISED);
+	assert_int_equal(find(sources, "192.0.2.9")->penalty_for, OUTCOME_CRASHED);
+	assert_int_equal(judge(sources, "192.0.3.9", 1600), SOURCE_GOOD); /* below the minimum */
+	assert_int_equal(judge(sources, "2001:db8::2", 90999), SOURCE_PENALISED);
+	assert_int_equal(judge(sources, "2001:db8::2", 91000), SOURCE_GOOD);
+	sources_keep(sources, &again);
+	sources_free(sources);
+
+	/* A shorter maximum; networks that are one now; others that are smaller now. */
+	config.per_source_penalties.max = 20;
+	config.per_source_net_block_size4 = 16;
+	config.per_source_net_block_size6 = 128;
+	take_over(&config, &kept, 1500, &sources);
+	assert_int_equal(judge(sources, "192.0.77.1", 21499), SOURCE_PENALISED);
+	assert_int_equal(judge(sources, "192.0.77.1", 21500), SOURCE_GOOD);
+	assert_int_equal(judge(sources, "2001:db8::1", 2000), SOURCE_GOOD);
+	sources_free(sources);
+
+	config.per_source_penalties.enabled = false;
+	take_over(&config, &kept, 1500, &sources);
+	assert_int_equal(judge(sources, "192.0.2.9", 2000), SOURCE_GOOD);
+	sources_free(sources);
+
+	nacre_buffer_free(&kept);
+	nacre_buffer_free(&again);
+}
+
+/* Less room than before: the penalties that end last stay, or nobody else gets in. */
+static void
+test_less_room_after_a_reload(void **state)
+{
+	struct nacre_sshd_config config = config_of(100);
+	struct nacre_buffer kept = {0};
+	struct sources *sources;
+	unsigned seconds;
+	char text[32];
+
+	(void)state;
+	assert_int_equal(sources_new(&config, &sources), 0);
+	for (unsigned i = 1; i <= 50; i++) {
+		snprintf(text, sizeof text, "192.0.%u.1", i);
+		sources_penalise(sources, find(sources, text), OUTCOME_CRASHED, i, &seconds);
+	}
+	sources_keep(sources, &kept);
+	sources_free(sources);
+	config.per_source_penalties.max_sources4 = 10;
+	take_over(&config, &kept, 100, &sources);
+	for (unsigned i = 1; i <= 50; i++) {
+		snprintf(text, sizeof text, "192.0.%u.1", i);
+		assert_int_equal(
+		    judge(sources, text, 100), i > 40 ? SOURCE_PENALISED : SOURCE_GOOD);
+	}
+	sources_free(sources);
+	config.per_source_penalties.overflow_deny_all = true;
+	take_over(&config, &kept, 100, &sources);
+	assert_int_equal(judge(sources, "10.0.0.1", 100), SOURCE_TABLE_FULL);
+	sources_free(sources);
+	nacre_buffer_free(&kept);
+}
+
 static void
 test_crowd(void **state)
 {
@@ -242,6 +337,8 @@ main(void)
 	    cmocka_unit_test(test_penalties_add_up_and_end),
 	    cmocka_unit_test(test_overflow),
 	    cmocka_unit_test(test_overflow_denies),
+	    cmocka_unit_test(test_penalties_outlive_a_reload),
+	    cmocka_unit_test(test_less_room_after_a_reload),
 	    cmocka_unit_test(test_crowd),
 	};
 
