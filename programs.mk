@@ -3,7 +3,8 @@ sources_sftp-server := sshd/sftp_server.c
 sources_sshd := $(filter-out sshd/sftp_server.c,$(wildcard sshd/*.c))
 # The sanitizers' crypt() is the one that is there from the start, or none.
 libs_sshd := $(if $(SANITIZE),-Wl$(comma)--no-as-needed -lcrypt -Wl$(comma)--as-needed)
-sources_ssh := ssh/ssh.c ssh/options.c ssh/query.c ssh/session.c ssh/escape.c ssh/stream.c
+sources_ssh := $(addprefix ssh/,ssh.c options.c query.c connection.c relayed.c agent_channel.c \
+    session.c session_request.c session_escape.c escape.c stream.c)
 sources_ssh-agent := ssh/agent.c ssh/agent_serve.c ssh/agent_socket.c
 sources_ssh-keyscan := $(wildcard ssh/keyscan*.c)
 sources_ssh-add := ssh/add.c ssh/add_files.c

@@ -4,10 +4,10 @@
  */
 #include <scp/scp.h>
 
+#include <nacre/agent_relay.h>
 #include <nacre/client.h>
 #include <nacre/log.h>
 #include <nacre/poller.h>
-#include <nacre/relay.h>
 #include <nacre/session.h>
 #include <nacre/ssh_config.h>
 
@@ -40,7 +40,7 @@ struct link {
 	char *command; /* NULL: the subsystem */
 	const char *subsystem;
 	bool forward_agent, opened, unsent;
-	struct nacre_relays relays;
+	struct nacre_agent_relays relays;
 	/* Both. */
 	bool ended, broken;
 	int status;
@@ -289,7 +289,7 @@ channel_request(struct link *link, const struct nacre_event *event)
 static void
 session_event(struct link *link, const struct nacre_event *event)
 {
-	if (nacre_relays_event(&link->relays, link->client, event))
+	if (nacre_agent_relays_event(&link->relays, link->client, event))
 		return;
 	switch (event->kind) {
 	case NACRE_EVENT_CHANNEL_OPENED:
@@ -520,11 +520,10 @@ receive(struct link *link)
 		link->broken = true;
 }
 
-/* Those of the link itself come first. */
-#define ENTRIES_OWN  2
-#define ENTRIES_MOST (ENTRIES_OWN + NACRE_RELAYS_MAX)
+/* What comes, what goes, and agents. */
+#define ENTRIES 3
 
-static size_t
+static void
 poll_entries(const struct link *link, bool wants_input, struct pollfd *entries)
 {
 	int in = link->session != NULL ? nacre_client_read_fd(link->client) : link->in;
@@ -535,19 +534,16 @@ poll_entries(const struct link *link, bool wants_input, struct pollfd *entries)
 
 	entries[0] = (struct pollfd){.fd = wants_input && more ? in : -1, .events = POLLIN};
 	entries[1] = (struct pollfd){.fd = link->unsent ? out : -1, .events = POLLOUT};
-	if (link->session == NULL)
-		return ENTRIES_OWN;
-	return ENTRIES_OWN + nacre_relays_poll(&link->relays, link->session, entries + ENTRIES_OWN);
+	entries[2] = (struct pollfd){.fd = nacre_agent_relays_fd(&link->relays), .events = POLLIN};
 }
 
 static void
-act_on_entries(struct link *link, const struct pollfd *entries, size_t count)
+act_on_entries(struct link *link, const struct pollfd *entries)
 {
 	if (entries[0].revents != 0)
 		receive(link);
-	if (link->session != NULL && count > ENTRIES_OWN) {
-		nacre_relays_ready(
-		    &link->relays, link->session, entries + ENTRIES_OWN, count - ENTRIES_OWN);
+	if (entries[2].revents != 0) {
+		nacre_agent_relays_ready(&link->relays);
 		link_flush(link);
 	}
 	if (entries[1].revents != 0)
@@ -576,20 +572,18 @@ timeout_with(const struct link *link, int64_t timeout)
 void
 link_wait(struct link *const *links, const bool *wants_input, size_t count, int64_t timeout)
 {
-	struct pollfd entries[LINKS_MAX * ENTRIES_MOST];
-	size_t used = 0, counts[LINKS_MAX];
+	struct pollfd entries[LINKS_MAX * ENTRIES];
 
 	for (size_t i = 0; i < count; i++) {
 		timeout = timeout_with(links[i], timeout);
-		counts[i] = poll_entries(links[i], wants_input[i], entries + used);
-		used += counts[i];
+		poll_entries(links[i], wants_input[i], entries + i * ENTRIES);
 	}
 	if (timeout > 60000)
 		timeout = 60000;
-	if (poll(entries, used, (int)timeout) < 0)
+	if (poll(entries, count * ENTRIES, (int)timeout) < 0)
 		return;
-	for (size_t i = 0, first = 0; i < count; first += counts[i++])
-		act_on_entries(links[i], entries + first, counts[i]);
+	for (size_t i = 0; i < count; i++)
+		act_on_entries(links[i], entries + i * ENTRIES);
 }
 
 static void
@@ -723,7 +717,7 @@ link_close(struct link *link)
 		if (link->opened && link->command != NULL)
 			await_status(link);
 		link_flush(link);
-		nacre_relays_close(&link->relays);
+		nacre_agent_relays_close(&link->relays);
 		nacre_client_close(link->client);
 	}
 	nacre_ssh_config_free(link->config);

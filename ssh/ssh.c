@@ -234,7 +234,7 @@ main(int argc, char **argv)
 	run_local_command(line.config);
 	if (line.config->fork_after_authentication)
 		go_to_background(client);
-	const int status = session_run(client, &plan);
+	const int status = connection_run(client, &plan);
 	nacre_client_close(client);
 	return status;
 }

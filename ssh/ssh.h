@@ -24,7 +24,7 @@ void command_line_read(struct command_line *line, int argc, char **argv);
 /* query.c: -Q; returns the exit status. */
 int query_print(const char *what);
 
-/* session.c */
+/* What the command line and the configuration ask for. */
 struct session_plan {
 	struct nacre_ssh_config *config;
 	const char *command;    /* or subsystem; NULL: a shell */
@@ -32,10 +32,10 @@ struct session_plan {
 	int stdio_port;
 	bool terminal; /* allocate one */
 };
-/* Makes the requests of the plan (context): nacre_client_options.request. */
+/* session_request.c: makes the requests of the plan (context): nacre_client_options.request. */
 void session_request(void *context, struct nacre_client *client, uint32_t channel);
-/* Runs until the remote side is done; returns ssh's exit status. */
-int session_run(struct nacre_client *client, const struct session_plan *plan);
+/* connection.c: runs until the remote side is done; returns ssh's exit status. */
+int connection_run(struct nacre_client *client, const struct session_plan *plan);
 
 /* escape.c: escape sequences at the beginning of a typed line. */
 enum escape_action {

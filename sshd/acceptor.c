@@ -6,23 +6,14 @@
 #include "user_session.h"
 
 #include <nacre/log.h>
-#include <nacre/socket.h>
 
 #include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#define BACKLOG      128
-#define ACCEPT_MOST  32   /* connections before others are looked at */
-#define PAUSE_MS     1000 /* when there are no descriptors left */
-#define ADDRESS_ROOM 64
+#define ACCEPT_MOST 32   /* connections before others are looked at */
+#define PAUSE_MS    1000 /* when there are no descriptors left */
 
 /* Connections --------------------------------------------------------------------------------- */
 
@@ -43,34 +34,18 @@ acceptor_resume(struct user_session *user)
 		endpoint_want(user, &at->endpoint, NACRE_POLL_READ);
 }
 
-static unsigned
-originator_of(const struct sockaddr_storage *address, socklen_t length, char *text, size_t room)
-{
-	char port[16];
-
-	text[0] = '\0';
-	if (address->ss_family == AF_UNIX ||
-	    getnameinfo((const struct sockaddr *)address, length, text, (socklen_t)room, port,
-		sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0)
-		return 0;
-	return (unsigned)strtoul(port, NULL, 10);
-}
-
 static void
 connected(struct user_session *user, const struct acceptor *acceptor, int fd,
     const struct sockaddr_storage *address, socklen_t length)
 {
-	char originator[ADDRESS_ROOM];
-	unsigned port = originator_of(address, length, originator, sizeof originator);
+	char originator[NACRE_ADDRESS_ROOM];
+	unsigned port = nacre_address_text(address, length, originator);
 	uint32_t number;
-	int on = 1;
 
 	if (acceptor->open(user, acceptor, originator, port, &number) != 0) {
 		close(fd);
 		return;
 	}
-	if (address->ss_family != AF_UNIX)
-		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	record_forward(NACRE_LOG_DEBUG1, acceptor->channel_type, acceptor->host, "opened",
 	    "channel %u: new connection to %s port %u from %s port %u", number, acceptor->host,
 	    acceptor->port, originator, port);
@@ -84,10 +59,9 @@ connected(struct user_session *user, const struct acceptor *acceptor, int fd,
 static bool
 accept_one(struct user_session *user, struct acceptor *acceptor)
 {
-	struct sockaddr_storage address = {.ss_family = AF_UNIX};
-	socklen_t length = sizeof address;
-	int fd = accept4(acceptor->endpoint.fd, (struct sockaddr *)&address, &length,
-	    SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct sockaddr_storage address;
+	socklen_t length;
+	int fd = nacre_accept(acceptor->endpoint.fd, &address, &length);
 
 	if (fd >= 0) {
 		connected(user, acceptor, fd, &address, length);
@@ -131,59 +105,10 @@ acceptor_add(struct user_session *user, int fd, const char *host, unsigned port)
 	return acceptor;
 }
 
-static int
-close_with_error(int fd)
-{
-	int error = errno;
-
-	close(fd);
-	errno = error;
-	return -1;
-}
-
-int
-acceptor_bind_path(const char *path, mode_t mask)
-{
-	return nacre_socket_listen_path(path, mask, BACKLOG);
-}
-
-int
-acceptor_bind_address(const struct addrinfo *address)
-{
-	int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int on = 1;
-
-	if (fd < 0)
-		return -1;
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-	if (address->ai_family == AF_INET6)
-		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-	if (bind(fd, address->ai_addr, address->ai_addrlen) != 0 || listen(fd, BACKLOG) != 0)
-		return close_with_error(fd);
-	return fd;
-}
-
 void
 acceptor_own_path(struct acceptor *acceptor)
 {
-	struct stat status;
-
-	acceptor->removes = lstat(acceptor->host, &status) == 0;
-	if (!acceptor->removes)
-		return;
-	acceptor->device = status.st_dev;
-	acceptor->inode = status.st_ino;
-}
-
-/* Not what has taken its place. */
-static void
-remove_file(const struct acceptor *acceptor)
-{
-	struct stat status;
-
-	if (acceptor->removes && lstat(acceptor->host, &status) == 0 &&
-	    status.st_dev == acceptor->device && status.st_ino == acceptor->inode)
-		unlink(acceptor->host);
+	nacre_socket_file_note(&acceptor->file, acceptor->host);
 }
 
 void
@@ -192,7 +117,7 @@ acceptor_remove(struct user_session *user, struct acceptor *acceptor)
 	if (acceptor->gone)
 		return;
 	endpoint_close(user, &acceptor->endpoint);
-	remove_file(acceptor);
+	nacre_socket_file_remove(&acceptor->file, acceptor->host);
 	acceptor->gone = user->something_gone = true;
 }
 
@@ -218,5 +143,5 @@ acceptor_remove_files(const struct user_session *user)
 {
 	for (const struct acceptor *at = user->acceptors; at != NULL; at = at->next)
 		if (!at->gone)
-			remove_file(at);
+			nacre_socket_file_remove(&at->file, at->host);
 }

@@ -2,6 +2,7 @@
 #include "user_session.h"
 
 #include <nacre/log.h>
+#include <nacre/socket.h>
 
 #include <errno.h>
 #include <stdio.h>
@@ -46,7 +47,7 @@ agent_listen(struct user_session *user)
 		    strerror(errno));
 		return false;
 	}
-	int fd = acceptor_bind_path(user->agent_path, 0177);
+	int fd = nacre_socket_listen_path(user->agent_path, 0177, NACRE_LISTEN_BACKLOG);
 	if (fd < 0) {
 		nacre_log(
 		    NACRE_LOG_ERROR, "cannot listen at %s: %s", user->agent_path, strerror(errno));

@@ -7,13 +7,10 @@
 
 #include <errno.h>
 #include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #define TCP_TYPE  "direct-tcpip"
 #define PATH_TYPE "direct-streamlocal@openssh.com"
@@ -57,21 +54,6 @@ add_connecting(struct user_session *user, uint32_t number, const char *type)
 
 /* TCP ----------------------------------------------------------------------------------------- */
 
-/* 1: connected, 0: under way, or -1. */
-static int
-connect_to(struct endpoint *endpoint, const struct addrinfo *address)
-{
-	int on = 1;
-
-	endpoint->fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (endpoint->fd < 0)
-		return -1;
-	setsockopt(endpoint->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-	if (connect(endpoint->fd, address->ai_addr, address->ai_addrlen) == 0)
-		return 1;
-	return errno == EINPROGRESS ? 0 : -1;
-}
-
 static void
 tcp_established(struct channel *channel)
 {
@@ -90,12 +72,12 @@ try_next(struct channel *channel)
 		const struct addrinfo *address = channel->next_address;
 		channel->next_address = address->ai_next;
 		endpoint_close(channel->user, endpoint);
-		int result = connect_to(endpoint, address);
-		if (result > 0) {
+		endpoint->fd = nacre_connect_address(address);
+		if (endpoint->fd >= 0 && errno == 0) {
 			tcp_established(channel);
 			return;
 		}
-		if (result == 0) {
+		if (endpoint->fd >= 0) {
 			endpoint_want(channel->user, endpoint, NACRE_POLL_WRITE);
 			return;
 		}

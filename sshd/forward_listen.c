@@ -3,15 +3,13 @@
 #include "user_session.h"
 
 #include <nacre/log.h>
+#include <nacre/socket.h>
 
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 static const struct nacre_span nothing = {NULL, 0};
 
@@ -32,29 +30,6 @@ struct wanted {
 	struct global_reply *reply;
 };
 
-static unsigned
-port_of(int fd)
-{
-	struct sockaddr_storage address = {0};
-	socklen_t length = sizeof address;
-	char text[16];
-
-	if (getsockname(fd, (struct sockaddr *)&address, &length) != 0 ||
-	    getnameinfo((const struct sockaddr *)&address, length, NULL, 0, text, sizeof text,
-		NI_NUMERICSERV) != 0)
-		return 0;
-	return (unsigned)strtoul(text, NULL, 10);
-}
-
-static void
-set_port(const struct addrinfo *address, unsigned port)
-{
-	if (address->ai_family == AF_INET6)
-		((struct sockaddr_in6 *)address->ai_addr)->sin6_port = htons((uint16_t)port);
-	else
-		((struct sockaddr_in *)address->ai_addr)->sin_port = htons((uint16_t)port);
-}
-
 /* Listens at every address that can be listened at; a port that the kernel chose for the first is
  * asked for at the others. The port, or 0 when there is none. */
 static unsigned
@@ -63,15 +38,15 @@ listen_at(struct user_session *user, const struct addrinfo *list, const char *ho
 	bool any = false;
 
 	for (const struct addrinfo *at = list; at != NULL; at = at->ai_next) {
-		set_port(at, port);
-		int fd = acceptor_bind_address(at);
+		nacre_address_set_port(at, port);
+		int fd = nacre_listen_address(at);
 		if (fd < 0) {
 			nacre_log(NACRE_LOG_VERBOSE, "bind to %s port %u: %s", host, port,
 			    strerror(errno));
 			continue;
 		}
 		if (port == 0)
-			port = port_of(fd);
+			port = nacre_bound_port(fd);
 		struct acceptor *acceptor = acceptor_add(user, fd, host, port);
 		acceptor->open = open_tcp;
 		acceptor->channel_type = "forwarded-tcpip";
@@ -168,15 +143,6 @@ open_path(struct user_session *user, const struct acceptor *acceptor, const char
 	return nacre_channel_open_forwarded_streamlocal(user->session, acceptor->host, number);
 }
 
-static void
-remove_socket(const char *path)
-{
-	struct stat status;
-
-	if (lstat(path, &status) == 0 && S_ISSOCK(status.st_mode))
-		unlink(path);
-}
-
 static bool
 request_path(struct user_session *user, const char *path)
 {
@@ -188,8 +154,9 @@ request_path(struct user_session *user, const char *path)
 		return false;
 	}
 	if (user->config->stream_local_bind_unlink)
-		remove_socket(path);
-	int fd = acceptor_bind_path(path, (mode_t)user->config->stream_local_bind_mask);
+		nacre_socket_path_clear(path);
+	int fd = nacre_socket_listen_path(
+	    path, (mode_t)user->config->stream_local_bind_mask, NACRE_LISTEN_BACKLOG);
 	if (fd < 0) {
 		nacre_log(NACRE_LOG_ERROR, "cannot listen at %.200s for the client: %s", path,
 		    strerror(errno));

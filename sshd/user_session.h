@@ -8,6 +8,7 @@
 #include "login.h"
 #include "metrics.h"
 
+#include <nacre/listen.h>
 #include <nacre/poller.h>
 #include <nacre/pty.h>
 #include <nacre/session.h>
@@ -87,11 +88,9 @@ struct acceptor {
 	const char *channel_type; /* as ChannelTimeout names it */
 	char *host;               /* as the client asked for it, or the path of a Unix socket */
 	unsigned port;
-	const struct channel *owner; /* X11: the session whose display it is; else NULL */
-	bool removes;                /* the path in the end, while it is the file below */
-	dev_t device;
-	ino_t inode;
-	bool gone; /* to be freed when nothing refers to it any more */
+	const struct channel *owner;   /* X11: the session whose display it is; else NULL */
+	struct nacre_socket_file file; /* at the path, to be removed in the end */
+	bool gone;                     /* to be freed when nothing refers to it any more */
 };
 
 struct user_session {
@@ -229,11 +228,6 @@ void forward_request(
 /* acceptor.c: sockets whose connections become channels. */
 /* Takes a listening socket over. "host" is copied. */
 struct acceptor *acceptor_add(struct user_session *user, int fd, const char *host, unsigned port);
-/* Binds and listens at a path, whose file has the mode that "mask" leaves, and which is removed in
- * the end. -1 with errno set. */
-int acceptor_bind_path(const char *path, mode_t mask);
-/* Listens at an address. -1 with errno set. */
-int acceptor_bind_address(const struct addrinfo *address);
 /* The file at the acceptor's path is its own, and removed with it. */
 void acceptor_own_path(struct acceptor *acceptor);
 /* Stops listening. */

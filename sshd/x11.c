@@ -91,7 +91,7 @@ listen_at(struct channel *channel, const struct addrinfo *list, unsigned port)
 	bool any = false;
 
 	for (const struct addrinfo *at = list; at != NULL; at = at->ai_next) {
-		int fd = acceptor_bind_address(at);
+		int fd = nacre_listen_address(at);
 		if (fd < 0 && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL))
 			continue;
 		if (fd < 0) {

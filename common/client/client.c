@@ -318,14 +318,31 @@ on_global_request(struct nacre_client *client, const struct nacre_event *event)
 	return true;
 }
 
-/* Replies come in the order of our requests: the proof of host keys, and keepalives. */
+void
+client_expect_reply(struct nacre_client *client, enum reply_to whose)
+{
+	nacre_put_byte(&client->replies, (uint8_t)whose);
+}
+
+void
+nacre_client_expect_reply(struct nacre_client *client)
+{
+	client_expect_reply(client, REPLY_TO_PROGRAM);
+}
+
+/* Replies come in the order of our requests. */
 static bool
 on_global_reply(struct nacre_client *client, const struct nacre_event *event)
 {
-	if (client->update.asked)
+	const struct nacre_span due = nacre_buffer_span(&client->replies);
+	const enum reply_to whose = due.length > 0 ? due.data[0] : REPLY_TO_KEEPALIVE;
+
+	if (due.length > 0)
+		nacre_buffer_consume(&client->replies, 1);
+	if (whose == REPLY_TO_PROOF)
 		host_key_update_proved(
 		    client, event->u.global_reply.success, event->u.global_reply.payload);
-	return true;
+	return whose != REPLY_TO_PROGRAM;
 }
 
 static bool
@@ -481,6 +498,7 @@ nacre_client_tick(struct nacre_client *client, uint64_t now)
 	}
 	client->keepalives_unanswered++;
 	client->next_keepalive = now + interval;
+	client_expect_reply(client, REPLY_TO_KEEPALIVE);
 	return nacre_global_request(
 	    client->session, "keepalive@openssh.com", true, (struct nacre_span){0});
 }
@@ -675,6 +693,7 @@ nacre_client_free(struct nacre_client *client)
 	nacre_known_hosts_free(client->known);
 	nacre_buffer_free(&client->host_key);
 	host_key_update_free(client);
+	nacre_buffer_free(&client->replies);
 	identities_free(client);
 	authenticate_free(client);
 	preference_free(client);

@@ -116,6 +116,9 @@ struct host_key_update {
 	bool asked;
 };
 
+/* Whose a global request was. */
+enum reply_to { REPLY_TO_KEEPALIVE, REPLY_TO_PROOF, REPLY_TO_PROGRAM };
+
 struct nacre_client {
 	struct nacre_ssh_config *config;
 	const char *ssh_program, *user_file;
@@ -155,8 +158,12 @@ struct nacre_client {
 
 	uint64_t last_received, next_keepalive;
 	unsigned keepalives_unanswered;
+	struct nacre_buffer replies; /* to global requests, due in this order: enum reply_to */
 	char *agent_path, *forward_agent_path;
 };
+
+/* client.c: to be called after a global request that wants an answer. */
+void client_expect_reply(struct nacre_client *client, enum reply_to whose);
 
 /* connect.c -------------------------------------------------------------------------------- */
 

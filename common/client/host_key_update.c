@@ -158,6 +158,8 @@ ask_for_proof(struct nacre_client *client)
 	    !payload.failed && nacre_global_request(client->session, PROVE_REQUEST, true,
 				   nacre_buffer_span(&payload)) == 0;
 	nacre_buffer_free(&payload);
+	if (client->update.asked)
+		client_expect_reply(client, REPLY_TO_PROOF);
 }
 
 void

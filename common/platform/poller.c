@@ -186,6 +186,18 @@ nacre_poller_wait(
 	return (int)count;
 }
 
+int
+nacre_poller_fd(const struct nacre_poller *poller)
+{
+	return poller->epoll;
+}
+
+bool
+nacre_poller_always_ready(const struct nacre_poller *poller)
+{
+	return poller->always_count > 0;
+}
+
 #define READABLE_MOST 7
 
 bool

@@ -83,6 +83,10 @@ const char *nacre_client_forward_agent_path(struct nacre_client *client);
  * "forwarded" types that the program wants to accept: false. */
 bool nacre_client_event(struct nacre_client *client, const struct nacre_event *event);
 
+/* The program has just made a global request that wants an answer: nacre_client_event() leaves that
+ * answer to it. (It keeps answers to the library's own requests to itself; all come in order.) */
+void nacre_client_expect_reply(struct nacre_client *client);
+
 /* Writes what waits to be sent, as far as the socket takes it. 0: all; 1: the rest waits until the
  * socket is writable; or NACRE_ERROR_CLOSED. */
 int nacre_client_flush(struct nacre_client *client);

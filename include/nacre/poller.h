@@ -37,6 +37,33 @@ int nacre_poller_set(struct nacre_poller *poller, int fd, unsigned what, void *c
 int nacre_poller_wait(
     struct nacre_poller *poller, int64_t timeout, struct nacre_ready *ready, size_t most);
 
+/* A descriptor that is readable while anything waited for is ready (regular files apart), for a
+ * program that waits for more than this poller. */
+int nacre_poller_fd(const struct nacre_poller *poller);
+/* Whether a regular file is among what is waited for: something is always ready then. */
+bool nacre_poller_always_ready(const struct nacre_poller *poller);
+
+/*
+ * A descriptor of a poller whose contexts are watches, and what is done when it is ready. One that is
+ * ready may close another; it must not free one before nacre_watch_dispatch() has returned.
+ */
+struct nacre_watch {
+	struct nacre_poller *poller;
+	int fd; /* -1: none */
+	unsigned wanted;
+	void (*ready)(struct nacre_watch *watch, unsigned what);
+	void *owner;
+};
+/* Waits for nothing yet; "fd" may be -1, to be set later. */
+void nacre_watch_init(struct nacre_watch *watch, struct nacre_poller *poller, int fd,
+    void (*ready)(struct nacre_watch *watch, unsigned what), void *owner);
+/* What is waited for from now on, NACRE_POLL_...; 0: nothing. Without memory the program ends. */
+void nacre_watch_want(struct nacre_watch *watch, unsigned what);
+/* Stops to wait, and closes the descriptor if there is one. */
+void nacre_watch_close(struct nacre_watch *watch);
+/* Waits as nacre_poller_wait() does, once, and serves what is ready. */
+void nacre_watch_dispatch(struct nacre_poller *poller, int64_t timeout);
+
 /* Waits up to "timeout" milliseconds until "fd" can be written to, but no longer than until one of
  * the "count" descriptors in "readable" can be read. True when fd is writable. It spares a program
  * that has nothing else to do the copy that setting the data aside would cost. */
