@@ -13,3 +13,6 @@ scp_shared := $(addprefix scp/,connection_options.c link.c location.c message.c 
 sources_scp := scp/scp.c scp/options.c scp/copy.c scp/legacy.c $(scp_shared)
 sources_sftp := $(wildcard scp/sftp*.c) $(scp_shared)
 libs_sftp := $(shell $(PKG_CONFIG) --libs libedit 2>/dev/null || echo -ledit)
+# Beside sftp-server: programs that other programs start.
+sources_ssh-pkcs11-helper := $(wildcard ssh/pkcs11_*.c)
+libs_ssh-pkcs11-helper := $(module_libs_crypto) -ldl

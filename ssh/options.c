@@ -42,6 +42,7 @@ static const struct keyword_option {
     {'f', "ForkAfterAuthentication yes", "StdinNull yes"},
     {'g', "GatewayPorts yes", NULL},
     {'i', "IdentityFile \"%s\"", NULL},
+    {'I', "PKCS11Provider %s", NULL},
     {'J', "ProxyJump %s", NULL},
     {'l', "User \"%s\"", NULL},
     {'m', "MACs %s", NULL},
@@ -62,7 +63,6 @@ static const struct missing_option {
 } missing_options[] = {
     {'B', "binding to an interface (use -o BindInterface)"},
     {'D', "dynamic forwarding"},
-    {'I', "PKCS#11"},
     {'K', "GSSAPI"},
     {'k', "GSSAPI"},
     {'L', "local forwarding"},

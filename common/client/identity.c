@@ -5,6 +5,7 @@
 #include <client/client.h>
 #include <nacre/certificate.h>
 #include <nacre/prompt.h>
+#include <nacre/provider.h>
 
 #include <errno.h>
 #include <stdio.h>
@@ -125,6 +126,33 @@ load_files(struct nacre_client *client, struct identities *files)
 			add_file_and_certificate(files, path, configured);
 		free(path);
 	}
+}
+
+/* PKCS11Provider: the keys of its tokens come before those of files. */
+static void
+load_tokens(struct nacre_client *client, struct identities *files)
+{
+	const char *const provider = client->config->pkcs11_provider;
+	struct nacre_pkcs11_keys keys;
+
+	if (provider == NULL || strcmp(provider, "none") == 0)
+		return;
+	if (nacre_pkcs11_load(
+		provider, NULL, client->config->batch_mode ? 0 : NACRE_PROVIDER_ASK, &keys) != 0)
+		return;
+	for (size_t i = 0; i < keys.count; i++) {
+		struct identity *const identity = identity_add(files);
+
+		if (identity == NULL)
+			break;
+		identity->key = keys.list[i].key;
+		identity->comment = keys.list[i].label;
+		identity->file = strdup(provider);
+		identity->configured = true;
+		nacre_key_put_blob(identity->key, false, &identity->blob);
+		keys.list[i] = (struct nacre_pkcs11_key){0};
+	}
+	nacre_pkcs11_keys_free(&keys);
 }
 
 /* CertificateFile: goes with the identity whose key it certifies. */
@@ -275,6 +303,7 @@ identities_load(struct nacre_client *client)
 	struct nacre_agent_identities held = {0};
 	struct identities files = {0};
 
+	load_tokens(client, &files);
 	load_files(client, &files);
 	load_certificates(client, &files);
 	if (connect_agent(client, &held) != 0) {

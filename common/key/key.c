@@ -17,12 +17,28 @@ key_new(const struct key_kind *kind)
 	return key;
 }
 
+static void
+delegate_release(struct nacre_key *key)
+{
+	if (key->delegate.release != NULL)
+		key->delegate.release(key->delegate.context);
+	key->delegate = (struct nacre_key_signer){0};
+}
+
+void
+nacre_key_delegate(struct nacre_key *key, const struct nacre_key_signer *signer)
+{
+	delegate_release(key);
+	key->delegate = *signer;
+}
+
 void
 nacre_key_free(struct nacre_key *key)
 {
 	if (key == NULL)
 		return;
 	rsa_forget_signer(key);
+	delegate_release(key);
 	free(key->public_memory);
 	sodium_free(key->secret_memory);
 	certificate_free(key->certificate);
@@ -234,7 +250,7 @@ nacre_key_bits(const struct nacre_key *key)
 bool
 nacre_key_is_private(const struct nacre_key *key)
 {
-	return key->secret_memory != NULL;
+	return key->secret_memory != NULL || key->delegate.sign != NULL;
 }
 
 bool

@@ -61,6 +61,7 @@ struct nacre_key {
 	struct nacre_certificate *certificate;
 	/* RSA: made by the first signature, for those that follow. */
 	_Atomic(struct backend_rsa_signer *) signer;
+	struct nacre_key_signer delegate; /* "sign" NULL: none */
 };
 
 struct key_functions {

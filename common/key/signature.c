@@ -22,6 +22,9 @@ nacre_key_sign(const struct nacre_key *key, const char *algorithm, struct nacre_
 	SCOPED_BUFFER struct nacre_buffer blob = {0};
 	int error;
 
+	if (key->delegate.sign != NULL && chosen != NULL)
+		return key->delegate.sign(
+		    key->delegate.context, key, chosen->name, data, signature);
 	if (key->secret_memory == NULL)
 		return NACRE_ERROR_STATE;
 	if (chosen == NULL || key->kind->functions->sign == NULL)

@@ -71,9 +71,23 @@ const char *nacre_signature_algorithm_plain(struct nacre_span algorithm);
 bool nacre_signature_algorithm_fits(struct nacre_span algorithm, const struct nacre_key *key);
 /* Appends a signature blob over "data". "algorithm" NULL: the key's first; the name of a
  * certificate algorithm means the plain one. NACRE_ERROR_STATE without a private part,
- * NACRE_ERROR_UNSUPPORTED for a security key. */
+ * NACRE_ERROR_UNSUPPORTED for a security key that nothing signs for. */
 int nacre_key_sign(const struct nacre_key *key, const char *algorithm, struct nacre_span data,
     struct nacre_buffer *signature);
+/*
+ * A key whose private half is somewhere else, in a token or an authenticator: nacre_key_sign() asks
+ * "sign", which appends the whole signature blob made with "algorithm" (never NULL, a plain name that
+ * fits the key). "release" (may be NULL) is called when the key is freed. The key then counts as
+ * private; its private encoding does not exist unless it has one besides.
+ */
+struct nacre_key_signer {
+	int (*sign)(void *context, const struct nacre_key *key, const char *algorithm,
+	    struct nacre_span data, struct nacre_buffer *signature);
+	void (*release)(void *context);
+	void *context;
+};
+/* Takes the signer over; one that was there before is released. */
+void nacre_key_delegate(struct nacre_key *key, const struct nacre_key_signer *signer);
 /* Verifies a signature blob over "data"; its algorithm must be "algorithm" (or the plain one of a
  * certificate algorithm) unless that is NULL. 0, NACRE_ERROR_SIGNATURE or another error. With
  * NULL, "ssh-rsa" (SHA-1) is refused: it is verified only when asked for by name. For security
