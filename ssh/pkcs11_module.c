@@ -166,7 +166,7 @@ module_free(struct module *module)
 		return;
 	for (size_t i = 0; i < module->token_count; i++) {
 		nacre_buffer_free(&module->tokens[i].pin);
-		if (module->tokens[i].open)
+		if (module->functions != NULL && module->tokens[i].open)
 			module->functions->C_CloseSession(module->tokens[i].session);
 	}
 	if (module->functions != NULL)
@@ -210,12 +210,12 @@ login_report(const struct token *token, CK_RV result)
 CK_RV
 token_login(struct token *token, CK_USER_TYPE user)
 {
-	struct nacre_span pin = nacre_buffer_span(&token->pin);
+	size_t length = nacre_buffer_length(&token->pin);
 	CK_RV result;
 
 	/* A reader with keys of its own asks for the PIN itself, which NULL says. */
-	result = token->module->functions->C_Login(token->session, user,
-	    pin.length > 0 ? (CK_UTF8CHAR_PTR)(uintptr_t)pin.data : NULL, pin.length);
+	result = token->module->functions->C_Login(
+	    token->session, user, length > 0 ? token->pin.data + token->pin.start : NULL, length);
 	if (result == CKR_USER_ALREADY_LOGGED_IN)
 		result = CKR_OK;
 	if (result != CKR_OK) {

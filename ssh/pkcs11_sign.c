@@ -109,9 +109,9 @@ private_key_find(const struct token_key *key, bool marked, CK_OBJECT_HANDLE *obj
 	CK_FUNCTION_LIST *functions = token->module->functions;
 	CK_OBJECT_CLASS class = CKO_PRIVATE_KEY;
 	CK_BBOOL yes = CK_TRUE;
-	struct nacre_span identifier = nacre_buffer_span(&key->identifier);
 	CK_ATTRIBUTE template[] = {{CKA_CLASS, &class, sizeof class},
-	    {CKA_ID, (void *)(uintptr_t)identifier.data, identifier.length},
+	    {CKA_ID, key->identifier.data + key->identifier.start,
+		nacre_buffer_length(&key->identifier)},
 	    {CKA_SIGN, &yes, sizeof yes}};
 	CK_ULONG found = 0;
 
@@ -136,7 +136,7 @@ always_authenticates(const struct token *token, CK_OBJECT_HANDLE object)
 
 static enum sign_result
 sign_with(struct token *token, CK_OBJECT_HANDLE object, const struct scheme *scheme,
-    struct nacre_span input, struct nacre_buffer *signature)
+    const struct nacre_buffer *input, struct nacre_buffer *signature)
 {
 	CK_FUNCTION_LIST *functions = token->module->functions;
 	CK_MECHANISM mechanism = {scheme->mechanism, NULL, 0};
@@ -151,8 +151,8 @@ sign_with(struct token *token, CK_OBJECT_HANDLE object, const struct scheme *sch
 	if (result == CKR_OK && always && token_login(token, CKU_CONTEXT_SPECIFIC) != CKR_OK)
 		return SIGN_FAILED;
 	if (result == CKR_OK)
-		result = functions->C_Sign(
-		    token->session, (CK_BYTE_PTR)(uintptr_t)input.data, input.length, raw, &length);
+		result = functions->C_Sign(token->session, input->data + input->start,
+		    nacre_buffer_length(input), raw, &length);
 	if (result != CKR_OK) {
 		nacre_log(
 		    NACRE_LOG_ERROR, "token \"%s\": C_Sign failed: %lu", token->label, result);
@@ -199,7 +199,7 @@ token_key_sign(const struct token_key *key, struct nacre_span data, uint32_t fla
 		    NACRE_LOG_ERROR, "token \"%s\": the private key is not there", token->label);
 		return SIGN_FAILED;
 	}
-	result = sign_with(token, object, &scheme, nacre_buffer_span(&input), signature);
+	result = sign_with(token, object, &scheme, &input, signature);
 	if (result != SIGN_PIN_NEEDED && token->pin_once)
 		token_pin_forget(token);
 	return result;

@@ -28,7 +28,7 @@ log_identity(const char *what, const struct identity *identity)
 	nacre_key_fingerprint(identity->key, NACRE_FINGERPRINT_SHA256, &fingerprint);
 	nacre_log(NACRE_LOG_DEBUG1, "%s: %s %s %.*s%s%s", what, identity->comment,
 	    nacre_key_type_label(identity->key), TEXT(nacre_buffer_span(&fingerprint)),
-	    identity->configured ? " explicit" : "", identity->in_agent ? " agent" : "");
+	    identity->configured ? " explicit" : "", identity_is_agents(identity) ? " agent" : "");
 	nacre_buffer_free(&fingerprint);
 }
 

@@ -214,6 +214,8 @@ void preference_free(struct nacre_client *client);
 
 /* Collects identities in the order in which they are tried. */
 int identities_load(struct nacre_client *client);
+/* The agent knows it as what it is; false for a certificate that only its key is there for. */
+bool identity_is_agents(const struct identity *identity);
 void identities_free(struct nacre_client *client);
 /* Makes sure that the identity can sign, asking for a passphrase if "ask" allows that. */
 int identity_unlock(struct nacre_client *client, struct identity *identity, bool ask);

@@ -42,6 +42,12 @@ agent_path(struct nacre_client *client)
 	return value != NULL ? strdup(value) : NULL;
 }
 
+bool
+identity_is_agents(const struct identity *identity)
+{
+	return identity->in_agent && nacre_buffer_length(&identity->agent_blob) == 0;
+}
+
 /* Makes room for one more; NULL when the bound is reached or memory is out. */
 static struct identity *
 identity_add(struct identities *identities)
@@ -90,23 +96,19 @@ add_file(struct identities *files, const char *path, const char *public_path, bo
 		nacre_key_put_blob(key, false, &identity->blob);
 }
 
-/* The certificate "PATH-cert.pub" is tried before the key itself, as ssh(1) does. */
+/* The certificate "PATH-cert.pub" is tried after the key, unless certificates are named. */
 static void
-add_file_and_certificate(struct identities *files, const char *path, bool configured)
+add_file_and_certificate(
+    struct identities *files, const char *path, bool configured, bool with_certificate)
 {
 	const size_t count = files->count;
 	char *certificate = NULL;
 
 	add_file(files, path, path, configured);
-	if (files->count == count || asprintf(&certificate, "%s-cert.pub", path) < 0)
+	if (files->count == count || !with_certificate ||
+	    asprintf(&certificate, "%s-cert.pub", path) < 0)
 		return;
 	add_file(files, path, certificate, configured);
-	if (files->count == count + 2) {
-		const struct identity plain = files->list[count];
-
-		files->list[count] = files->list[count + 1];
-		files->list[count + 1] = plain;
-	}
 	free(certificate);
 }
 
@@ -123,7 +125,8 @@ load_files(struct nacre_client *client, struct identities *files)
 		if (path == NULL)
 			nacre_log_lines(NACRE_LOG_ERROR, nacre_buffer_span(&config->error));
 		else if (strcmp(path, "none") != 0)
-			add_file_and_certificate(files, path, configured);
+			add_file_and_certificate(
+			    files, path, configured, config->certificate_file.count == 0);
 		free(path);
 	}
 }
@@ -155,28 +158,44 @@ load_tokens(struct nacre_client *client, struct identities *files)
 	nacre_pkcs11_keys_free(&keys);
 }
 
+/* The file of the private key that a certificate is for; NULL if it is not among ours. */
+static const char *
+file_of_key(const struct identities *files, const struct nacre_key *key)
+{
+	for (size_t i = 0; i < files->count; i++)
+		if (files->list[i].key != NULL && nacre_key_equal(files->list[i].key, key))
+			return files->list[i].file;
+	return NULL;
+}
+
 /* CertificateFile: goes with the identity whose key it certifies. */
 static void
-load_certificates(struct nacre_client *client, struct identities *files)
+load_certificates(
+    struct nacre_client *client, const struct identities *files, struct identities *certificates)
 {
 	struct nacre_ssh_config *const config = client->config;
-	const size_t plain_count = files->count;
 
 	for (size_t i = 0; i < config->certificate_file.count; i++) {
 		struct nacre_key *key = NULL;
 		char *const path = nacre_ssh_config_expand(
 		    config, "CertificateFile", config->certificate_file.words[i], NULL, 0);
+		struct identity *identity;
 
 		if (path == NULL || nacre_key_load_public(path, &key, NULL) != 0)
 			nacre_log(NACRE_LOG_DEBUG1, "certificate file %s: cannot be read",
 			    path != NULL ? path : config->certificate_file.words[i]);
-		const char *file = NULL;
-		for (size_t j = 0; j < plain_count && key != NULL; j++)
-			if (files->list[j].key != NULL && nacre_key_equal(files->list[j].key, key))
-				file = files->list[j].file;
+		if (key != NULL && nacre_key_is_certificate(key) &&
+		    (identity = identity_add(certificates)) != NULL) {
+			const char *const file = file_of_key(files, key);
+
+			identity->key = key;
+			identity->file = strdup(file != NULL ? file : path);
+			identity->comment = strdup(path);
+			identity->configured = true;
+			nacre_key_put_blob(key, false, &identity->blob);
+			key = NULL;
+		}
 		nacre_key_free(key);
-		if (path != NULL && key != NULL)
-			add_file(files, file != NULL ? file : path, path, true);
 		free(path);
 	}
 }
@@ -251,22 +270,23 @@ take_agent_key(struct identities *identities, const struct nacre_agent_identity 
 	identity->in_agent = true;
 }
 
+/* Certificates that are named come first, then keys of the agent that are named, its others, then
+ * what is only in files. */
 static void
-merge(struct nacre_client *client, struct identities *files,
+merge(struct nacre_client *client, struct identities *files, struct identities *certificates,
     const struct nacre_agent_identities *held)
 {
 	struct identities *const identities = &client->identities;
 
+	for (size_t i = 0; i < certificates->count; i++)
+		take_file(identities, &certificates->list[i],
+		    agent_holds_key(held, &certificates->list[i]));
 	for (size_t i = 0; i < held->count; i++) {
 		struct identity *const file = find_file(files, held->list[i].blob);
 
 		if (file != NULL)
 			take_file(identities, file, true);
 	}
-	for (size_t i = 0; i < files->count; i++)
-		if (files->list[i].key != NULL && nacre_key_is_certificate(files->list[i].key) &&
-		    agent_holds_key(held, &files->list[i]))
-			take_file(identities, &files->list[i], true);
 	if (!client->config->identities_only)
 		for (size_t i = 0; i < held->count; i++)
 			if (held->list[i].key != NULL &&
@@ -274,7 +294,10 @@ merge(struct nacre_client *client, struct identities *files,
 				take_agent_key(identities, &held->list[i]);
 	for (size_t i = 0; i < files->count; i++)
 		if (files->list[i].file != NULL)
-			take_file(identities, &files->list[i], false);
+			take_file(identities, &files->list[i],
+			    files->list[i].key != NULL &&
+				nacre_key_is_certificate(files->list[i].key) &&
+				agent_holds_key(held, &files->list[i]));
 }
 
 static void
@@ -292,7 +315,7 @@ log_identities(const struct nacre_client *client)
 		nacre_log(NACRE_LOG_DEBUG1, "Will attempt key: %s %s %.*s%s%s", identity->comment,
 		    identity->key != NULL ? nacre_key_type_label(identity->key) : "",
 		    TEXT(&fingerprint), identity->configured ? " explicit" : "",
-		    identity->in_agent ? " agent" : "");
+		    identity_is_agents(identity) ? " agent" : "");
 		nacre_buffer_free(&fingerprint);
 	}
 }
@@ -301,20 +324,21 @@ int
 identities_load(struct nacre_client *client)
 {
 	struct nacre_agent_identities held = {0};
-	struct identities files = {0};
+	struct identities files = {0}, certificates = {0};
 
 	load_tokens(client, &files);
 	load_files(client, &files);
-	load_certificates(client, &files);
+	load_certificates(client, &files, &certificates);
 	if (connect_agent(client, &held) != 0) {
 		nacre_agent_free(client->identities.agent);
 		client->identities.agent = NULL;
 	}
-	merge(client, &files, &held);
+	merge(client, &files, &certificates, &held);
 	nacre_agent_identities_free(&held);
 	for (size_t i = 0; i < files.count; i++)
 		identity_clear(&files.list[i]);
 	free(files.list);
+	free(certificates.list);
 	log_identities(client);
 	return 0;
 }
@@ -414,6 +438,22 @@ add_to_agent(struct nacre_client *client, const struct identity *identity)
 		nacre_log(NACRE_LOG_DEBUG1, "could not add identity to agent: %s", identity->file);
 }
 
+/* What signs for the identity: its own key, or for a certificate the same key without it. NULL when
+ * that is not here yet. */
+static const struct nacre_key *
+signing_key(const struct nacre_client *client, const struct identity *identity)
+{
+	if (identity->key == NULL || nacre_key_is_private(identity->key))
+		return identity->key;
+	for (size_t i = 0; i < client->identities.count; i++) {
+		const struct nacre_key *const key = client->identities.list[i].key;
+
+		if (key != NULL && nacre_key_is_private(key) && nacre_key_equal(key, identity->key))
+			return key;
+	}
+	return NULL;
+}
+
 int
 identity_unlock(struct nacre_client *client, struct identity *identity, bool ask)
 {
@@ -421,7 +461,7 @@ identity_unlock(struct nacre_client *client, struct identity *identity, bool ask
 	unsigned mode = 0;
 	int error;
 
-	if (identity->in_agent || (identity->key != NULL && nacre_key_is_private(identity->key)))
+	if (identity->in_agent || signing_key(client, identity) != NULL)
 		return 0;
 	error =
 	    nacre_key_load_private(identity->file, (struct nacre_span){0}, &private, NULL, &mode);
@@ -459,7 +499,9 @@ identity_sign(struct nacre_client *client, struct identity *identity, struct nac
 	if (!identity->in_agent) {
 		if ((error = identity_unlock(client, identity, true)) != 0)
 			return error;
-		return nacre_key_sign(identity->key, identity->algorithm, data, signature);
+		return nacre_key_sign(signing_key(client, identity),
+		    nacre_signature_algorithm_plain(nacre_span_of(identity->algorithm)), data,
+		    signature);
 	}
 	const struct nacre_buffer *const blob = nacre_buffer_length(&identity->agent_blob) > 0
 						    ? &identity->agent_blob

@@ -13,12 +13,9 @@ import time
 
 import pytest
 
-from conftest import SANITIZERS, openssh_server
+from conftest import openssh_server
+from desk import BUILD, OURS, THEIRS, Place
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-BUILD = os.path.abspath(os.environ.get('NACRE_BUILD', os.path.join(ROOT, 'build')))
-OURS = os.path.join(BUILD, 'bin')
-THEIRS = '/usr/bin'
 PASSPHRASE = 'correct horse'
 TYPES = {'ed25519': ['-t', 'ed25519'], 'rsa': ['-t', 'rsa', '-b', '2048'],
          'ecdsa256': ['-t', 'ecdsa', '-b', '256'], 'ecdsa384': ['-t', 'ecdsa', '-b', '384'],
@@ -28,67 +25,6 @@ pytestmark = pytest.mark.skipif(not os.path.exists(f'{THEIRS}/ssh-keygen'),
                                 reason='OpenSSH is not installed')
 both = pytest.mark.parametrize('agent_from,add_from', [(OURS, OURS), (OURS, THEIRS), (THEIRS, OURS)],
                                ids=['ours', 'their ssh-add', 'their ssh-agent'])
-
-
-class Place:
-    """A home directory, keys, an environment, and the agents that were started in it."""
-
-    def __init__(self, home):
-        self.home = str(home)
-        self.environment = {'HOME': self.home, 'PATH': os.environ['PATH'], 'LC_ALL': 'C', 'TMPDIR': self.home,
-                            **SANITIZERS}
-        self.agents = []
-
-    def path(self, name):
-        return os.path.join(self.home, name)
-
-    def run(self, *command, expect=0, input=None, **more):
-        result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                                cwd=self.home, env={**self.environment, **more}, timeout=60,
-                                input=input if input is not None else '')
-        if expect is not None:
-            assert result.returncode == expect, f'{command}: {result.returncode}: {result.stdout}'
-        return result.stdout
-
-    def key(self, name, *options, passphrase='', comment='test key'):
-        self.run(f'{THEIRS}/ssh-keygen', '-q', '-N', passphrase, '-C', comment, '-f', self.path(name),
-                 *options)
-        return self.path(name)
-
-    def public(self, name):
-        with open(self.path(name + '.pub')) as file:
-            return file.read().strip()
-
-    def agent(self, directory, *options):
-        path = self.path('agent.sock')
-        process = subprocess.Popen([f'{directory}/ssh-agent', '-D', '-a', path, *options], cwd=self.home,
-                                   env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                   text=True)
-        self.agents.append(process)
-        assert process.stdout.readline() == f'SSH_AUTH_SOCK={path}; export SSH_AUTH_SOCK;\n'
-        assert process.stdout.readline() == f'echo Agent pid {process.pid};\n'
-        self.environment['SSH_AUTH_SOCK'] = path
-        return process
-
-    def askpass(self, script):
-        path = self.path('askpass')
-        with open(path, 'w') as file:
-            file.write('#!/bin/sh\nprintf "%s\\n" "$1" >>"$HOME/asked"\n' + script)
-        os.chmod(path, 0o700)
-        self.environment.update(SSH_ASKPASS=path, SSH_ASKPASS_REQUIRE='force', DISPLAY=':0')
-
-    def asked(self):
-        try:
-            with open(self.path('asked')) as file:
-                return file.read()
-        except FileNotFoundError:
-            return ''
-
-    def close(self):
-        for process in self.agents:
-            process.terminate()
-            process.wait(10)
-            process.stdout.close()
 
 
 @pytest.fixture
