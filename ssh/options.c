@@ -19,9 +19,12 @@
 #define SOURCE "command-line"
 
 static const char usage_text[] =
-    "usage: ssh [-46AaCfGgNnqsTtVvx] [-b bind_address] [-c cipher_spec] [-E log_file]\n"
-    "           [-e escape_char] [-F configfile] [-i identity_file] [-J destination]\n"
-    "           [-l login_name] [-m mac_spec] [-o option] [-p port] [-W host:port]\n"
+    "usage: ssh [-46AaCfGgKkMNnqsTtVvXxYy] [-B bind_interface] [-b bind_address]\n"
+    "           [-c cipher_spec] [-D [bind_address:]port] [-E log_file]\n"
+    "           [-e escape_char] [-F configfile] [-I pkcs11] [-i identity_file]\n"
+    "           [-J destination] [-L address] [-l login_name] [-m mac_spec]\n"
+    "           [-O ctl_cmd] [-o option] [-P tag] [-p port] [-R address]\n"
+    "           [-S ctl_path] [-W host:port] [-w local_tun[:remote_tun]]\n"
     "           destination [command [argument ...]]\n"
     "       ssh [-Q query_option]\n";
 
@@ -35,6 +38,7 @@ static const struct keyword_option {
     {'6', "AddressFamily inet6", NULL},
     {'A', "ForwardAgent yes", NULL},
     {'a', "ForwardAgent no", NULL},
+    {'B', "BindInterface \"%s\"", NULL},
     {'b', "BindAddress \"%s\"", NULL},
     {'C', "Compression yes", NULL},
     {'c', "Ciphers %s", NULL},
@@ -44,11 +48,14 @@ static const struct keyword_option {
     {'i', "IdentityFile \"%s\"", NULL},
     {'I', "PKCS11Provider %s", NULL},
     {'J', "ProxyJump %s", NULL},
+    {'K', "GSSAPIAuthentication yes", NULL},
+    {'k', "GSSAPIDelegateCredentials no", NULL},
     {'l', "User \"%s\"", NULL},
     {'m', "MACs %s", NULL},
     {'N', "SessionType none", "RequestTTY no"},
     {'n', "StdinNull yes", NULL},
     {'o', "%s", NULL},
+    {'P', "Tag \"%s\"", NULL},
     {'p', "Port %s", NULL},
     {'q', "LogLevel QUIET", NULL},
     {'s', "SessionType subsystem", NULL},
@@ -61,20 +68,15 @@ static const struct missing_option {
 	char letter;
 	const char *what;
 } missing_options[] = {
-    {'B', "binding to an interface (use -o BindInterface)"},
     {'D', "dynamic forwarding"},
-    {'K', "GSSAPI"},
-    {'k', "GSSAPI"},
     {'L', "local forwarding"},
     {'M', "connection sharing"},
     {'O', "connection sharing"},
-    {'P', "tags"},
     {'R', "remote forwarding"},
     {'S', "connection sharing"},
     {'X', "X11 forwarding"},
     {'Y', "X11 forwarding"},
     {'w', "tunnels"},
-    {'y', "logging to syslog"},
 };
 
 static _Noreturn void
@@ -212,6 +214,9 @@ take_option(struct command_line *line, struct option_state *state, int letter)
 		break;
 	case 'W':
 		set_stdio_forward(line, optarg);
+		break;
+	case 'y':
+		line->log_to_syslog = true;
 		break;
 	default:
 		refuse_option(letter, optopt);

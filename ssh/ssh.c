@@ -43,6 +43,7 @@ load_configuration(struct command_line *line)
 	    .version = "Nacre_" NACRE_VERSION,
 	    .user_file = line->user_file,
 	    .assemble = nacre_client_assemble,
+	    .canonicalize = nacre_client_canonicalize,
 	};
 
 	if (nacre_ssh_config_load(line->config, &request) == 0) {
@@ -82,7 +83,10 @@ open_log(const struct command_line *line)
 		perror(line->log_file);
 		exit(EXIT_OWN_ERROR);
 	}
+	if (line->log_to_syslog && line->log_file == NULL)
+		nacre_log_open("ssh", NACRE_LOG_SYSLOG, NULL, config->syslog_facility);
 	nacre_log_level_set((enum nacre_log_level)config->log_level);
+	nacre_log_verbose_set(config->log_verbose.words, config->log_verbose.count);
 	nacre_log(NACRE_LOG_DEBUG1, "Nacre_" NACRE_VERSION ", %s", nacre_crypto_versions(false));
 	log_notes(config);
 }

@@ -13,6 +13,7 @@ struct command_line {
 	char *command;         /* the words after the host, joined; NULL: none */
 	const char *user_file; /* -F */
 	const char *log_file;  /* -E */
+	bool log_to_syslog;    /* -y */
 	char *stdio_host;      /* -W; NULL: none */
 	int stdio_port;
 	unsigned verbosity; /* number of -v */
