@@ -152,14 +152,13 @@ nacre_client_canonicalize(struct nacre_ssh_config *config, char **name)
 	const char *const host = config->hostname;
 	const size_t length = strlen(host);
 	const bool proxied = config->proxy_command != NULL || config->proxy_jump != NULL;
-	const bool asked = config->canonicalize_hostname != NACRE_NO;
 
 	*name = NULL;
 	if (is_address(host) || (proxied && config->canonicalize_hostname != NACRE_ALWAYS))
 		return 0;
-	if (asked && length > 1 && host[length - 1] == '.')
+	if (length > 1 && host[length - 1] == '.')
 		return without_last_dot(host, length, name);
-	if (asked && count_dots(host) <= config->canonicalize_max_dots) {
+	if (count_dots(host) <= config->canonicalize_max_dots) {
 		if ((*name = search_domains(config, host)) != NULL)
 			return 0;
 		if (!config->canonicalize_fallback_local) {

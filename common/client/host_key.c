@@ -74,7 +74,7 @@ host_key_load_known(struct nacre_client *client)
 		client->user_known_hosts = nacre_ssh_config_expand(
 		    config, "UserKnownHostsFile", config->user_known_hosts_file.words[0], NULL, 0);
 	error = load_all(client, client->known_name, NULL);
-	if (error == 0)
+	if (error == 0 && !nacre_ssh_config_is_set(config, "HostKeyAlgorithms"))
 		error = host_key_ask_command(client, "ORDER", client->known_name, NULL, false);
 	return error;
 }
@@ -243,18 +243,22 @@ address_agrees(struct nacre_client *client, const struct candidate *candidate,
 	if (address->name == NULL || address->verdict == NACRE_HOST_OK)
 		return true;
 	if (address->verdict == NACRE_HOST_NEW) {
-		if (remember_key(client, address->name, candidate))
+		if (!in_user_file(client, found))
+			nacre_log(NACRE_LOG_INFO,
+			    "%s host key for IP address '%s' not in list of known hosts.",
+			    candidate->label, address->name);
+		else if (remember_key(client, address->name, candidate))
 			nacre_log(NACRE_LOG_INFO,
 			    "Warning: Permanently added the %s host key for IP address '%s' to the "
 			    "list of known hosts.",
 			    candidate->label, address->name);
 		return true;
 	}
+	if (strict == NACRE_ASK)
+		return ask_to_go_on(client, candidate, found, address);
 	say_address_differs(client, candidate, found, address);
 	if (strict == NACRE_OFF)
 		return true;
-	if (strict == NACRE_ASK && !client->config->batch_mode)
-		return ask_to_go_on();
 	nacre_log(NACRE_LOG_ERROR, "Exiting, you have requested strict checking.");
 	return false;
 }

@@ -32,8 +32,10 @@ void say_dns_differs(const struct candidate *candidate);
 /* What to type after a refusal. */
 void say_hint(const struct nacre_client *client, const struct candidate *candidate);
 
-/* Asks the person whether an unknown key is right, or whether to go on after a warning. */
+/* Asks the person whether an unknown key is right, or whether to go on although the address has
+ * another key. */
 bool ask_unknown(const struct nacre_client *client, const struct candidate *candidate);
-bool ask_to_go_on(void);
+bool ask_to_go_on(const struct nacre_client *client, const struct candidate *candidate,
+    const struct nacre_known_host *found, const struct address_line *address);
 
 #endif

@@ -103,7 +103,7 @@ host_key_ask_command(struct nacre_client *client, const char *reason, const char
 	if (error == 0) {
 		const struct nacre_token tokens[] = {
 		    {'f', key != NULL ? (const char *)fingerprint.data : "NONE"},
-		    {'H', name},
+		    {'H', key != NULL ? name : client->config->hostname},
 		    {'I', reason},
 		    {'K', key != NULL ? (const char *)text.data : "NONE"},
 		    {'t', key != NULL ? nacre_key_format(key) : "NONE"},

@@ -220,17 +220,29 @@ say_changed(const struct nacre_client *client, const struct candidate *candidate
 		    client->known_name);
 }
 
+static void
+put_address_differs(const struct nacre_client *client, const struct candidate *candidate,
+    const struct nacre_known_host *found, const struct address_line *address,
+    struct nacre_buffer *text)
+{
+	nacre_put_format(text,
+	    "Warning: the %s host key for '%s' differs from the key for the IP address '%s'\n"
+	    "Offending key for IP in %s:%u\n",
+	    candidate->label, client->known_name, address->name, address->found->file,
+	    address->found->line);
+	if (found != NULL)
+		nacre_put_format(text, "Matching host key in %s:%u\n", found->file, found->line);
+}
+
 void
 say_address_differs(const struct nacre_client *client, const struct candidate *candidate,
     const struct nacre_known_host *found, const struct address_line *address)
 {
-	nacre_log(NACRE_LOG_INFO,
-	    "Warning: the %s host key for '%s' differs from the key for the IP address '%s'",
-	    candidate->label, client->known_name, address->name);
-	nacre_log(NACRE_LOG_INFO, "Offending key for IP in %s:%u", address->found->file,
-	    address->found->line);
-	if (found != NULL)
-		nacre_log(NACRE_LOG_INFO, "Matching host key in %s:%u", found->file, found->line);
+	struct nacre_buffer text = {0};
+
+	put_address_differs(client, candidate, found, address, &text);
+	nacre_log_lines(NACRE_LOG_INFO, nacre_buffer_span(&text));
+	nacre_buffer_free(&text);
 }
 
 void
@@ -252,12 +264,16 @@ say_hint(const struct nacre_client *client, const struct candidate *candidate)
 }
 
 bool
-ask_to_go_on(void)
+ask_to_go_on(const struct nacre_client *client, const struct candidate *candidate,
+    const struct nacre_known_host *found, const struct address_line *address)
 {
-	struct nacre_buffer answer = {0};
-	const char *text = "Are you sure you want to continue connecting (yes/no)? ";
-	int said = NACRE_ASK;
+	struct nacre_buffer question = {0}, answer = {0};
+	int said = client->config->batch_mode ? NACRE_NO : NACRE_ASK;
 
+	put_address_differs(client, candidate, found, address, &question);
+	nacre_put_format(&question, "Are you sure you want to continue connecting (yes/no)? ");
+	nacre_put_byte(&question, '\0');
+	const char *text = question.failed ? "" : (const char *)question.data;
 	while (said == NACRE_ASK) {
 		nacre_buffer_clear(&answer);
 		said = nacre_prompt(text, NACRE_PROMPT_ECHO, &answer) != 0
@@ -265,6 +281,7 @@ ask_to_go_on(void)
 			   : judge_answer(NULL, nacre_buffer_span(&answer));
 		text = "Please type 'yes' or 'no': ";
 	}
+	nacre_buffer_free(&question);
 	nacre_buffer_free(&answer);
 	return said == NACRE_YES;
 }

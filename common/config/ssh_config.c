@@ -468,9 +468,7 @@ find_canonical(struct nacre_ssh_config *config)
 	char *name = NULL;
 
 	canonical_defaults(config, &values);
-	if (config->internal->canonicalize == NULL ||
-	    (values.canonicalize_hostname == NACRE_NO &&
-		values.canonicalize_permitted_cnames.count == 0))
+	if (config->internal->canonicalize == NULL || values.canonicalize_hostname == NACRE_NO)
 		return 0;
 	const int error = config->internal->canonicalize(&values, &name);
 	config->error = values.error;
