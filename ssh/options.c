@@ -68,11 +68,8 @@ static const struct missing_option {
 	char letter;
 	const char *what;
 } missing_options[] = {
-    {'D', "dynamic forwarding"},
-    {'L', "local forwarding"},
     {'M', "connection sharing"},
     {'O', "connection sharing"},
-    {'R', "remote forwarding"},
     {'S', "connection sharing"},
     {'X', "X11 forwarding"},
     {'Y', "X11 forwarding"},
@@ -144,6 +141,64 @@ refuse_missing_option(int letter)
 			    letter, missing_options[i].what);
 			exit(255);
 		}
+}
+
+/* As the word of a keyword, in double quotes. */
+static void
+put_endpoint(struct nacre_buffer *text, const struct nacre_endpoint *end)
+{
+	if (end->path != NULL)
+		nacre_put_format(text, " \"%s\"", end->path);
+	else if (end->host != NULL)
+		nacre_put_format(text, " \"[%s]:%d\"", end->host, end->port);
+	else
+		nacre_put_format(text, " %d", end->port);
+}
+
+static const struct forward_option {
+	char letter;
+	const char *keyword, *name;
+	bool dynamic, remote;
+} forward_options[] = {
+    {'D', "DynamicForward", "dynamic", true, false},
+    {'L', "LocalForward", "local", false, false},
+    {'R', "RemoteForward", "remote", false, true},
+};
+
+static void
+add_forward(
+    struct command_line *line, const struct forward_option *option, const char *specification)
+{
+	struct nacre_forward forward;
+	struct nacre_buffer text = {0};
+
+	if (nacre_forward_parse(specification, option->dynamic, option->remote, &forward) != 0) {
+		fprintf(
+		    stderr, "Bad %s forwarding specification '%s'\n", option->name, specification);
+		exit(255);
+	}
+	nacre_put_format(&text, "%s", option->keyword);
+	put_endpoint(&text, &forward.listen);
+	if (!forward.dynamic)
+		put_endpoint(&text, &forward.connect);
+	char *const setting = nacre_span_to_string(nacre_buffer_span(&text));
+	if (setting == NULL)
+		nacre_fatal("out of memory");
+	set(line, setting);
+	free(setting);
+	nacre_buffer_free(&text);
+	nacre_forward_free(&forward);
+}
+
+static bool
+add_forward_option(struct command_line *line, int letter, const char *argument)
+{
+	for (size_t i = 0; i < sizeof forward_options / sizeof *forward_options; i++)
+		if (forward_options[i].letter == letter) {
+			add_forward(line, &forward_options[i], argument);
+			return true;
+		}
+	return false;
 }
 
 /* -W host:port, [address]:port. */
@@ -251,7 +306,8 @@ read_options(struct command_line *line, struct option_state *state, int argc, ch
 			check_identity_file(optarg);
 		if (letter == 'l')
 			check_user(optarg);
-		if (!set_keyword_option(line, letter, optarg))
+		if (!set_keyword_option(line, letter, optarg) &&
+		    !add_forward_option(line, letter, optarg))
 			take_option(line, state, letter);
 	}
 }

@@ -148,6 +148,15 @@ check_plan(const struct session_plan *plan)
 		nacre_fatal("%s", config->refuse_connection);
 }
 
+/* The command may rely on what is forwarded for it. */
+static bool
+forwards_first(const struct nacre_ssh_config *config)
+{
+	return !config->clear_all_forwardings &&
+	       (config->remote_forward.count > 0 ||
+		   (config->local_forward.count > 0 && config->exit_on_forward_failure));
+}
+
 /* A session that nothing stands before: no other channel, no command of ours, no parting. */
 static bool
 starts_at_once(const struct session_plan *plan)
@@ -155,7 +164,7 @@ starts_at_once(const struct session_plan *plan)
 	const struct nacre_ssh_config *const config = plan->config;
 
 	return plan->stdio_host == NULL && config->session_type != NACRE_SESSION_NONE &&
-	       !config->fork_after_authentication &&
+	       !config->fork_after_authentication && !forwards_first(config) &&
 	       !(config->permit_local_command && config->local_command != NULL);
 }
 
@@ -187,7 +196,7 @@ run_local_command(struct nacre_ssh_config *config)
 }
 
 /* -f: the caller gets its shell back; the session goes on without a terminal of its own. */
-static void
+void
 go_to_background(struct nacre_client *client)
 {
 	const pid_t pid = fork();
@@ -236,8 +245,6 @@ main(int argc, char **argv)
 	if (nacre_client_open(&options, &client) != 0)
 		return EXIT_OWN_ERROR;
 	run_local_command(line.config);
-	if (line.config->fork_after_authentication)
-		go_to_background(client);
 	const int status = connection_run(client, &plan);
 	nacre_client_close(client);
 	return status;

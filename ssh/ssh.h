@@ -20,6 +20,9 @@ struct command_line {
 	bool print_configuration;
 };
 
+/* ssh.c: -f: the caller gets its shell back; returns in the process that goes on. */
+void go_to_background(struct nacre_client *client);
+
 /* options.c: fills *line or exits with a message. */
 void command_line_read(struct command_line *line, int argc, char **argv);
 /* query.c: -Q; returns the exit status. */
