@@ -11,6 +11,7 @@
 #include <nacre/terminal.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -612,6 +613,19 @@ forbid_sessions(const struct connection *connection)
 	nacre_session_no_more_sessions(connection->session);
 }
 
+static void
+leave_descriptors(bool but_for_messages)
+{
+	const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (null < 0)
+		return;
+	for (int fd = 0; fd <= (but_for_messages ? 1 : 2); fd++)
+		dup2(null, fd);
+	if (null > 2)
+		close(null);
+}
+
 /* -f: at once, or when it is known whether the server forwards what must be forwarded. */
 static void
 detach(struct connection *connection)
@@ -624,8 +638,12 @@ detach(struct connection *connection)
 	while (config->exit_on_forward_failure && connection->forwards_pending > 0 &&
 	       !connection->finished)
 		turn(connection, NULL);
-	if (!connection->finished)
-		go_to_background(connection->client);
+	if (connection->finished)
+		return;
+	go_to_background(connection->client);
+	/* Whoever reads from us would wait for as long as connections are forwarded. */
+	if (connection->own == NULL)
+		leave_descriptors(nacre_log_level_get() >= NACRE_LOG_DEBUG1);
 }
 
 int

@@ -304,8 +304,8 @@ def test_version():
 
 @pytest.mark.parametrize('words,complaint', [
     ([], b'usage: ssh'), (['-?'], b'invalid option'), (['-p'], b'requires an argument'),
-    (['-L', '1:a:1', 'h'], b'-L (local forwarding) is not supported'),
-    (['-o', 'LocalForward=1 a:1', 'h'], b'LocalForward'),
+    (['-L', '1:a', 'h'], b"Bad local forwarding specification '1:a'"),
+    (['-o', 'LocalForward=1', 'h'], b'Missing target argument'),
     (['-o', 'Nonsense=1', 'h'], b'ad configuration option: nonsense'),
     (['-p', 'many', 'h'], b'many'), (['-c', 'rot13', 'h'], b'rot13'), (['-W', 'x', 'h'], b"'x'"),
     (['-Q', 'nonsense'], b'nonsense'), (['-e', 'toolong', 'h'], b'escape character')])
