@@ -123,7 +123,7 @@ $(BUILD)/lib/nacre.pc: common/nacre.pc.in Makefile
 	$(pc_file) > $@
 
 # Installed one folder deeper than the others.
-libexec_programs := $(filter sftp-server ssh-pkcs11-helper,$(programs))
+libexec_programs := $(filter sftp-server ssh-pkcs11-helper ssh-sk-helper,$(programs))
 define program_rule
 $(BUILD)/bin/$(1): $(sources_$(1):%.c=$(BUILD)/obj/%.o) $(shared_library) $(module_files)
 	@mkdir -p $$(@D)

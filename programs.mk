@@ -15,5 +15,7 @@ sources_scp := scp/scp.c scp/options.c scp/copy.c scp/legacy.c $(scp_shared)
 sources_sftp := $(wildcard scp/sftp*.c) $(scp_shared)
 libs_sftp := $(shell $(PKG_CONFIG) --libs libedit 2>/dev/null || echo -ledit)
 # Beside sftp-server: programs that other programs start.
-sources_ssh-pkcs11-helper := $(wildcard ssh/pkcs11_*.c)
+sources_ssh-pkcs11-helper := $(wildcard ssh/pkcs11_*.c) ssh/provider_serve.c
 libs_ssh-pkcs11-helper := $(module_libs_crypto) -ldl
+sources_ssh-sk-helper := $(wildcard ssh/sk_*.c) ssh/provider_serve.c
+libs_ssh-sk-helper := $(shell $(PKG_CONFIG) --libs libfido2 2>/dev/null || echo -lfido2) $(module_libs_crypto) -ldl

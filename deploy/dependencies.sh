@@ -3,9 +3,9 @@
 # on Debian and Ubuntu as root or with sudo. Elsewhere it names the packages and stops.
 set -u
 
-apt_build="gcc make pkg-config libc6-dev libsodium-dev libssl-dev zlib1g-dev nettle-dev libpam0g-dev libedit-dev libp11-kit-dev"
-dnf_build="gcc make pkgconf-pkg-config glibc-devel libsodium-devel openssl-devel zlib-devel nettle-devel pam-devel libedit-devel p11-kit-devel"
-apk_build="gcc make pkgconf musl-dev linux-headers libsodium-dev openssl-dev zlib-dev nettle-dev linux-pam-dev libedit-dev p11-kit-dev"
+apt_build="gcc make pkg-config libc6-dev libsodium-dev libssl-dev zlib1g-dev nettle-dev libpam0g-dev libedit-dev libp11-kit-dev libfido2-dev"
+dnf_build="gcc make pkgconf-pkg-config glibc-devel libsodium-devel openssl-devel zlib-devel nettle-devel pam-devel libedit-devel p11-kit-devel libfido2-devel"
+apk_build="gcc make pkgconf musl-dev linux-headers libsodium-dev openssl-dev zlib-dev nettle-dev linux-pam-dev libedit-dev p11-kit-dev libfido2-dev"
 apt_check="libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-paramiko openssh-client openssh-server putty-tools dropbear-bin curl git rsync sshpass iproute2 procps passwd ssh-audit valgrind fail2ban haproxy python3-prometheus-client xvfb xauth x11-apps x11-utils iputils-ping softhsm2 opensc"
 dnf_check="libcmocka-devel python3-pytest python3-pytest-xdist python3-paramiko openssh-clients openssh-server putty dropbear curl git rsync sshpass iproute procps-ng shadow-utils ssh-audit valgrind fail2ban haproxy python3-prometheus_client xorg-x11-server-Xvfb xorg-x11-xauth xclock xdpyinfo xwininfo iputils softhsm opensc"
 apk_check="cmocka-dev py3-pytest py3-pytest-xdist py3-paramiko openssh putty dropbear curl git rsync sshpass iproute2 procps shadow ssh-audit valgrind fail2ban haproxy py3-prometheus-client xvfb xauth xclock xdpyinfo xwininfo iputils softhsm opensc"
@@ -42,7 +42,7 @@ EOF
 missing_or_all=$apt
 if ! command -v dpkg-query >/dev/null 2>&1; then
 	# Not Debian: if a compiler finds the libraries, there is nothing to do.
-	if pkg-config --exists libsodium libcrypto zlib nettle libedit p11-kit-1 2>/dev/null &&
+	if pkg-config --exists libsodium libcrypto zlib nettle libedit p11-kit-1 libfido2 2>/dev/null &&
 		[ -e /usr/include/security/pam_appl.h ]; then
 		exit 0
 	fi

@@ -4,21 +4,12 @@
  * agent's protocol (nacre/provider.h), answered one after another.
  */
 #include <ssh/pkcs11.h>
+#include <ssh/provider_serve.h>
 
-#include <nacre/agent.h>
-#include <nacre/log.h>
-#include <nacre/process.h>
 #include <nacre/provider.h>
-#include <nacre/sandbox.h>
 
-#include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 struct state {
 	struct module *modules;
@@ -195,7 +186,7 @@ handle_extension(struct state *state, struct nacre_reader *request, struct nacre
 }
 
 static void
-handle(struct state *state, struct nacre_span message, struct nacre_buffer *answer)
+handle(void *context, struct nacre_span message, struct nacre_buffer *answer)
 {
 	static const struct {
 		enum nacre_provider_message type;
@@ -211,60 +202,20 @@ handle(struct state *state, struct nacre_span message, struct nacre_buffer *answ
 
 	for (size_t i = 0; i < sizeof handlers / sizeof *handlers; i++)
 		if (handlers[i].type == type) {
-			handlers[i].handle(state, &request, answer);
+			handlers[i].handle(context, &request, answer);
 			return;
 		}
 	nacre_put_byte(answer, NACRE_PROVIDER_FAILURE);
 }
 
-/* One request and its answer; false when the other end is gone. */
-static bool
-serve(struct state *state)
-{
-	struct nacre_buffer message = {0}, answer = {0};
-	struct nacre_reader header;
-	uint8_t length_bytes[4], *room;
-	uint32_t length;
-	size_t mark;
-	bool served = false;
-
-	if (nacre_process_receive(STDIN_FILENO, length_bytes, sizeof length_bytes, NULL, NULL) != 0)
-		return false;
-	header = nacre_reader_of((struct nacre_span){length_bytes, sizeof length_bytes});
-	length = nacre_get_u32(&header);
-	if (length > 0 && length <= NACRE_AGENT_MESSAGE_MAX &&
-	    (room = nacre_buffer_room(&message, length)) != NULL &&
-	    nacre_process_receive(STDIN_FILENO, room, length, NULL, NULL) == 0) {
-		nacre_buffer_added(&message, length);
-		mark = nacre_put_string_begin(&answer);
-		handle(state, nacre_buffer_span(&message), &answer);
-		nacre_put_string_end(&answer, mark);
-		served = !answer.failed &&
-			 nacre_process_send(STDIN_FILENO, nacre_buffer_span(&answer), NULL, 0) == 0;
-	}
-	nacre_buffer_free(&message);
-	nacre_buffer_free(&answer);
-	return served;
-}
-
 int
 main(int count, char **arguments)
 {
-	struct rlimit none = {0, 0};
 	struct state state = {0};
 	struct module *module;
-	struct stat status;
 
-	nacre_sandbox_protect_memory();
-	setrlimit(RLIMIT_CORE, &none);
-	nacre_log_open("ssh-pkcs11-helper", NACRE_LOG_STDERR, NULL, 0);
-	if (count == 3 && strcmp(arguments[1], "-l") == 0)
-		nacre_log_level_set((enum nacre_log_level)(arguments[2][0] - '0'));
-	if (fstat(STDIN_FILENO, &status) != 0 || !S_ISSOCK(status.st_mode)) {
-		fprintf(stderr, "ssh-pkcs11-helper is started by ssh, ssh-agent and ssh-keygen\n");
-		return 1;
-	}
-	while (serve(&state))
+	provider_begin("ssh-pkcs11-helper", count, arguments);
+	while (provider_serve_one(handle, &state))
 		;
 	token_keys_free(&state.keys, NULL);
 	while ((module = state.modules) != NULL) {

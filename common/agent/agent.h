@@ -3,6 +3,7 @@
 #define AGENT_AGENT_H
 
 #include <nacre/agent.h>
+#include <nacre/provider.h>
 
 enum agent_message {
 	AGENT_FAILURE = 5,
@@ -31,5 +32,9 @@ enum agent_constraint {
 #define AGENT_RESTRICT_DESTINATION "restrict-destination-v00@openssh.com"
 #define AGENT_SESSION_BIND         "session-bind@openssh.com"
 #define AGENT_QUERY                "query"
+
+/* security_key.c: what requests to ssh-sk-helper begin with, and how they name a type of keys. */
+void sk_request_begin(struct nacre_buffer *request, const char *name, const struct nacre_sk *sk);
+uint32_t sk_algorithm_number(enum nacre_key_type type);
 
 #endif

@@ -194,7 +194,8 @@ publickey_next(struct nacre_client *client)
 			return result;
 	/* A key that needs no passphrase is signed with at once. */
 	identity = likely_identity(client);
-	if (identity != NULL && identity_unlock(client, identity, false) == 0 &&
+	if (identity != NULL && !identity_wants_person(identity) &&
+	    identity_unlock(client, identity, false) == 0 &&
 	    (result = offer(client, identity)) != 0)
 		return result;
 	if ((result = query_several(client)) != 0)

@@ -60,6 +60,7 @@ struct identity {
 	char *file;                     /* of the private key; NULL: only the agent knows it */
 	char *comment;                  /* from the agent, or the file's name */
 	bool in_agent;
+	bool on_token;   /* PKCS#11 */
 	bool configured; /* named in the configuration, not a default */
 	char *algorithm; /* to sign with */
 	enum identity_state state;
@@ -231,6 +232,8 @@ void preference_free(struct nacre_client *client);
 int identities_load(struct nacre_client *client);
 /* The agent knows it as what it is; false for a certificate that only its key is there for. */
 bool identity_is_agents(const struct identity *identity);
+/* A signature may take a PIN or a touch: not made before the server said that it wants the key. */
+bool identity_wants_person(const struct identity *identity);
 void identities_free(struct nacre_client *client);
 /* Makes sure that the identity can sign, asking for a passphrase if "ask" allows that. */
 int identity_unlock(struct nacre_client *client, struct identity *identity, bool ask);

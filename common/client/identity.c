@@ -151,7 +151,7 @@ load_tokens(struct nacre_client *client, struct identities *files)
 		identity->key = keys.list[i].key;
 		identity->comment = keys.list[i].label;
 		identity->file = strdup(provider);
-		identity->configured = true;
+		identity->configured = identity->on_token = true;
 		nacre_key_put_blob(identity->key, false, &identity->blob);
 		keys.list[i] = (struct nacre_pkcs11_key){0};
 	}
@@ -455,6 +455,35 @@ signing_key(const struct nacre_client *client, const struct identity *identity)
 	return NULL;
 }
 
+/* The library that speaks with authenticators; "$NAME" is a variable of the environment. */
+static const char *
+security_key_provider(const struct nacre_client *client)
+{
+	const char *const configured = client->config->security_key_provider;
+
+	if (configured == NULL || *configured != '$')
+		return configured;
+	return agent_variable(configured + 1);
+}
+
+/* The private half of a security key is only what its authenticator knows it by. */
+static int
+delegate(
+    const struct nacre_client *client, const struct identity *identity, struct nacre_key *private)
+{
+	const struct nacre_sk sk = {.provider = security_key_provider(client)};
+
+	return nacre_sk_delegate(
+	    private, &sk, client->config->batch_mode ? 0 : NACRE_PROVIDER_ASK, identity->file);
+}
+
+bool
+identity_wants_person(const struct identity *identity)
+{
+	return identity->on_token ||
+	       (identity->key != NULL && nacre_key_application(identity->key).length > 0);
+}
+
 int
 identity_unlock(struct nacre_client *client, struct identity *identity, bool ask)
 {
@@ -479,6 +508,11 @@ identity_unlock(struct nacre_client *client, struct identity *identity, bool ask
 		    "identity %s: its private key does not match its public key", identity->file);
 		nacre_key_free(private);
 		return NACRE_ERROR_ARGUMENT;
+	}
+	if (nacre_key_application(private).length > 0 &&
+	    (error = delegate(client, identity, private)) != 0) {
+		nacre_key_free(private);
+		return error;
 	}
 	/* A certificate stays what is shown; the private key signs. */
 	if (identity->key != NULL && nacre_key_is_certificate(identity->key))

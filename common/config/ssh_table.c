@@ -121,7 +121,7 @@ const struct keyword ssh_keywords[] = {
 {"LogLevel",				&value_choice,		AT(log_level),			0, choices_log_level, 0,		"INFO",			IN_EFFECT},
 {"MACs",				&value_algorithms,	AT(macs),			0, &list_macs, 0,			NULL,			IN_EFFECT},
 {"PKCS11Provider",			&value_string,		AT(pkcs11_provider),		0, NULL, NONE,				NULL,			IN_EFFECT},
-{"SecurityKeyProvider",			&value_string,		AT(security_key_provider),	0, NULL, NONE,				"internal",		"*"},
+{"SecurityKeyProvider",			&value_string,		AT(security_key_provider),	0, NULL, NONE,				"internal",		IN_EFFECT},
 {"PreferredAuthentications",		&value_string,		AT(preferred_authentications),	0, NULL, 0,				NULL,			IN_EFFECT},
 {"PubkeyAcceptedAlgorithms",		&value_algorithms,	AT(pubkey_accepted_algorithms), 0, &list_pubkey, 0,			NULL,			IN_EFFECT},
 {"RevokedHostKeys",			&value_string,		AT(revoked_host_keys),		0, NULL, NONE,				NULL,			IN_EFFECT},

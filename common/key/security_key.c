@@ -1,10 +1,10 @@
 /*
  * Keys that live in a FIDO authenticator: sk-ssh-ed25519@openssh.com and
  * sk-ecdsa-sha2-nistp256@openssh.com (OpenSSH's PROTOCOL.u2f), the latter also with signatures of
- * browsers (webauthn). Signatures are verified; making them needs the authenticator and is not done
- * here.
+ * browsers (webauthn). Signatures are verified; the authenticator makes them, see nacre/provider.h.
  */
 #include <key/key.h>
+#include <nacre/provider.h>
 
 #include <sodium.h>
 #include <string.h>
@@ -202,6 +202,22 @@ security_key_verify(const struct nacre_key *key, const struct signature_algorith
 	return key->kind->curve_name != NULL
 		   ? verify_ecdsa(key, algorithm, signature, details, data, &text)
 		   : verify_ed25519(key, signature, details, data, &text);
+}
+
+uint8_t
+nacre_key_sk_flags(const struct nacre_key *key)
+{
+	if (key->kind->functions != &security_key_functions || key->secret_memory == NULL)
+		return 0;
+	return key->secret[SK_FLAGS].data[0];
+}
+
+struct nacre_span
+nacre_key_sk_handle(const struct nacre_key *key)
+{
+	if (key->kind->functions != &security_key_functions || key->secret_memory == NULL)
+		return (struct nacre_span){NULL, 0};
+	return key->secret[SK_HANDLE];
 }
 
 const struct key_functions security_key_functions = {

@@ -299,3 +299,37 @@ nacre_prompt_confirm(const char *text)
 	nacre_buffer_free(&answer);
 	return agreed;
 }
+
+void
+nacre_notice_begin(struct nacre_notice *notice, const char *text)
+{
+	const enum askpass_requirement requirement = askpass_requirement();
+	const char *const program = askpass_program(requirement);
+
+	*notice = (struct nacre_notice){.pid = -1};
+	if (isatty(STDERR_FILENO) && requirement != ASKPASS_FORCE) {
+		write_text(STDERR_FILENO, text);
+		write_text(STDERR_FILENO, "\r\n");
+		notice->written = true;
+	} else if (program != NULL) {
+		notice->pid = fork();
+		if (notice->pid == 0) {
+			const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+			askpass_child(program, text, "none", null);
+		}
+	}
+}
+
+void
+nacre_notice_end(struct nacre_notice *notice, const char *text)
+{
+	if (notice->written && text != NULL) {
+		write_text(STDERR_FILENO, text);
+		write_text(STDERR_FILENO, "\r\n");
+	}
+	if (notice->pid > 0) {
+		kill(notice->pid, SIGTERM);
+		wait_success(notice->pid);
+	}
+}

@@ -13,6 +13,8 @@
 #include <nacre/error.h>
 #include <nacre/wire.h>
 
+#include <sys/types.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -41,6 +43,18 @@ int nacre_prompt(const char *text, unsigned flags, struct nacre_buffer *answer);
  * agreed, which is exit status 0 and an answer that is empty or "yes".
  */
 bool nacre_prompt_confirm(const char *text);
+
+/*
+ * Tells the person something until it is over, such as that a touch is waited for: on standard error
+ * when that is a terminal, else through SSH_ASKPASS in a process of its own.
+ */
+struct nacre_notice {
+	pid_t pid; /* -1: none */
+	bool written;
+};
+void nacre_notice_begin(struct nacre_notice *notice, const char *text);
+/* "text" (may be NULL) is what stands on the terminal in the end. */
+void nacre_notice_end(struct nacre_notice *notice, const char *text);
 
 #ifdef __cplusplus
 }
