@@ -39,7 +39,7 @@ run_cd(const struct call *call)
 int
 run_pwd(const struct call *call)
 {
-	say("Remote working directory: %s\n", call->sftp->remote.directory);
+	printf("Remote working directory: %s\n", call->sftp->remote.directory);
 	return 0;
 }
 
@@ -60,20 +60,20 @@ print_blocks(const struct capacity *capacity, bool human)
 	const uint64_t used = capacity->blocks - capacity->free;
 	const uint64_t figures[] = {capacity->blocks, used, capacity->available, capacity->free};
 
-	say(human ? "    Size     Used    Avail   (root)    %%Capacity\n"
-		  : "        Size         Used        Avail       (root)    %%Capacity\n");
+	printf(human ? "    Size     Used    Avail   (root)    %%Capacity\n"
+		     : "        Size         Used        Avail       (root)    %%Capacity\n");
 	for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
 		char text[32];
 
 		if (human)
 			format_bytes(figures[i] * unit, true, text, sizeof text);
 		if (human)
-			say(i == 0 ? "%8s" : " %8s", text);
+			printf(i == 0 ? "%8s" : " %8s", text);
 		else
-			say(i == 0 ? "%12llu" : " %12llu",
+			printf(i == 0 ? "%12llu" : " %12llu",
 			    (unsigned long long)(figures[i] * unit / 1024));
 	}
-	say("         %3u%%\n", percent(used, capacity->blocks));
+	printf("         %3u%%\n", percent(used, capacity->blocks));
 }
 
 static void
@@ -81,8 +81,8 @@ print_files(const struct capacity *capacity)
 {
 	const uint64_t used = capacity->files - capacity->files_free;
 
-	say("     Inodes        Used       Avail      (root)    %%Capacity\n");
-	say("%11llu %11llu %11llu %11llu         %3u%%\n", (unsigned long long)capacity->files,
+	printf("     Inodes        Used       Avail      (root)    %%Capacity\n");
+	printf("%11llu %11llu %11llu %11llu         %3u%%\n", (unsigned long long)capacity->files,
 	    (unsigned long long)used, (unsigned long long)capacity->files_available,
 	    (unsigned long long)capacity->files_free, percent(used, capacity->files));
 }

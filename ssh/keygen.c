@@ -1,4 +1,5 @@
-/* ssh-keygen: makes, changes, shows and converts keys, and looks after known_hosts. */
+/* ssh-keygen: makes, changes, shows and converts keys; certifies them and revokes them; signs files;
+ * looks after known_hosts and moduli. Here is its command line. */
 #include "keygen.h"
 
 #include <nacre/crypto.h>
@@ -13,8 +14,9 @@
 
 static const char usage_text[] =
     "usage: ssh-keygen [-q] [-a rounds] [-b bits] [-C comment] [-f output_keyfile]\n"
-    "                  [-m format] [-N new_passphrase] [-t ecdsa | ed25519 | rsa]\n"
-    "                  [-Z cipher]\n"
+    "                  [-m format] [-N new_passphrase] [-O option]\n"
+    "                  [-t ecdsa | ecdsa-sk | ed25519 | ed25519-sk | rsa]\n"
+    "                  [-w provider] [-Z cipher]\n"
     "       ssh-keygen -p [-a rounds] [-f keyfile] [-m format] [-N new_passphrase]\n"
     "                   [-P old_passphrase] [-Z cipher]\n"
     "       ssh-keygen -i [-f input_keyfile] [-m key_format]\n"
@@ -22,20 +24,29 @@ static const char usage_text[] =
     "       ssh-keygen -y [-f input_keyfile]\n"
     "       ssh-keygen -c [-a rounds] [-C comment] [-f keyfile] [-P passphrase]\n"
     "       ssh-keygen -l [-v] [-E fingerprint_hash] [-f input_keyfile]\n"
+    "       ssh-keygen -B [-f input_keyfile]\n"
+    "       ssh-keygen -D pkcs11\n"
     "       ssh-keygen -F hostname [-Hlv] [-f known_hosts_file]\n"
     "       ssh-keygen -H [-f known_hosts_file]\n"
     "       ssh-keygen -R hostname [-f known_hosts_file]\n"
     "       ssh-keygen -r hostname [-g] [-f input_keyfile] [-O hashalg=algorithm]\n"
-    "       ssh-keygen -A [-a rounds] [-f prefix_path]\n";
+    "       ssh-keygen -I certificate_identity -s ca_key [-hU] [-D pkcs11_provider]\n"
+    "                  [-n principals] [-O option] [-V validity_interval]\n"
+    "                  [-z serial_number] file ...\n"
+    "       ssh-keygen -L [-f input_keyfile]\n"
+    "       ssh-keygen -A [-a rounds] [-f prefix_path]\n"
+    "       ssh-keygen -k -f krl_file [-u] [-s ca_public] [-z version_number]\n"
+    "                  file ...\n"
+    "       ssh-keygen -Q [-l] -f krl_file [file ...]\n"
+    "       ssh-keygen -Y find-principals -s signature_file -f allowed_signers_file\n"
+    "       ssh-keygen -Y match-principals -I signer_identity -f allowed_signers_file\n"
+    "       ssh-keygen -Y check-novalidate -n namespace -s signature_file\n"
+    "       ssh-keygen -Y sign -f key_file -n namespace file [-O option] ...\n"
+    "       ssh-keygen -Y verify -f allowed_signers_file -I signer_identity\n"
+    "                  -n namespace -s signature_file [-r krl_file] [-O option]\n";
 
-/* What is asked for besides making a key. */
-struct request {
-	char job;        /* the option's letter, 0: make a key */
-	bool list, hash; /* -l and -H stand alone or beside -F */
-};
-
-static _Noreturn void
-usage(void)
+void
+keygen_usage(void)
 {
 	fputs(usage_text, stderr);
 	exit(EXIT_FAILURE);
@@ -72,9 +83,16 @@ set_rounds(struct keygen *keygen, const char *value)
 }
 
 static void
-set_comment(struct keygen *keygen, const char *value)
+set_serial(struct keygen *keygen, const char *value)
 {
-	keygen->comment = value;
+	const char *digits = value + (*value == '+');
+
+	errno = 0;
+	keygen->serial = strtoull(digits, NULL, 10);
+	if (*digits == '\0' || digits[strspn(digits, "0123456789")] != '\0' || errno == ERANGE)
+		nacre_fatal("Invalid serial number \"%s\"", digits);
+	keygen->serial_counts = digits != value;
+	keygen->serial_given = true;
 }
 
 static void
@@ -82,18 +100,6 @@ set_fingerprint_hash(struct keygen *keygen, const char *value)
 {
 	if (!nacre_fingerprint_hash_find(value, &keygen->fingerprint_hash))
 		nacre_fatal("Invalid hash algorithm \"%s\"", value);
-}
-
-static void
-set_file(struct keygen *keygen, const char *value)
-{
-	keygen->file = value;
-}
-
-static void
-set_host(struct keygen *keygen, const char *value)
-{
-	keygen->host = value;
 }
 
 static void
@@ -109,24 +115,6 @@ set_format(struct keygen *keygen, const char *value)
 }
 
 static void
-set_new_passphrase(struct keygen *keygen, const char *value)
-{
-	keygen->new_passphrase = value;
-}
-
-static void
-set_passphrase(struct keygen *keygen, const char *value)
-{
-	keygen->passphrase = value;
-}
-
-static void
-set_type(struct keygen *keygen, const char *value)
-{
-	keygen->type = value;
-}
-
-static void
 set_cipher(struct keygen *keygen, const char *value)
 {
 	if (!nacre_list_contains(
@@ -136,157 +124,194 @@ set_cipher(struct keygen *keygen, const char *value)
 }
 
 static void
-set_generic(struct keygen *keygen, const char *value)
+add_option(struct keygen *keygen, const char *value)
 {
-	(void)value;
-	keygen->generic = true;
-}
+	const char **grown =
+	    reallocarray(keygen->options, keygen->option_count + 1, sizeof *keygen->options);
 
-static void
-set_record_hash(struct keygen *keygen, const char *value)
-{
-	if (strcmp(value, "hashalg=sha1") == 0)
-		keygen->record_hashes = NACRE_SSHFP_SHA1;
-	else if (strcmp(value, "hashalg=sha256") == 0)
-		keygen->record_hashes = NACRE_SSHFP_SHA256;
-	else
-		nacre_fatal("Unsupported -O option \"%s\"", value);
-}
-
-static void
-set_quiet(struct keygen *keygen, const char *value)
-{
-	(void)value;
-	keygen->quiet = true;
+	if (grown == NULL)
+		nacre_fatal("out of memory");
+	keygen->options = grown;
+	grown[keygen->option_count++] = value;
 }
 
 static void
 set_verbose(struct keygen *keygen, const char *value)
 {
 	(void)value;
+	nacre_log_level_set(keygen->verbose && nacre_log_level_get() < NACRE_LOG_DEBUG3
+				? nacre_log_level_get() + 1
+				: NACRE_LOG_DEBUG1);
 	keygen->verbose = true;
 }
+
+#define TEXT(letter, member)                                      \
+	{                                                         \
+		letter, offsetof(struct keygen, member), -1, NULL \
+	}
+#define FLAG(letter, member)                                      \
+	{                                                         \
+		letter, -1, offsetof(struct keygen, member), NULL \
+	}
+#define CALL(letter, set)           \
+	{                           \
+		letter, -1, -1, set \
+	}
 
 /* The options that describe a job. */
 static const struct setter {
 	char letter;
+	ptrdiff_t text; /* where its value goes */
+	ptrdiff_t flag; /* what it makes true */
 	void (*set)(struct keygen *keygen, const char *value);
 } setters[] = {
-    {'a', set_rounds},
-    {'b', set_bits},
-    {'C', set_comment},
-    {'E', set_fingerprint_hash},
-    {'F', set_host},
-    {'f', set_file},
-    {'g', set_generic},
-    {'m', set_format},
-    {'N', set_new_passphrase},
-    {'O', set_record_hash},
-    {'P', set_passphrase},
-    {'q', set_quiet},
-    {'R', set_host},
-    {'r', set_host},
-    {'t', set_type},
-    {'v', set_verbose},
-    {'Z', set_cipher},
+    CALL('a', set_rounds),
+    CALL('b', set_bits),
+    TEXT('C', comment),
+    TEXT('D', provider),
+    CALL('E', set_fingerprint_hash),
+    TEXT('F', host),
+    TEXT('f', file),
+    FLAG('g', generic),
+    FLAG('H', hash),
+    FLAG('h', host_certificate),
+    TEXT('I', identity),
+    FLAG('l', fingerprints),
+    TEXT('M', operation),
+    CALL('m', set_format),
+    TEXT('N', new_passphrase),
+    TEXT('n', names),
+    CALL('O', add_option),
+    TEXT('P', passphrase),
+    FLAG('q', quiet),
+    TEXT('R', host),
+    TEXT('r', record_name),
+    TEXT('s', authority),
+    TEXT('t', type),
+    FLAG('U', agent),
+    FLAG('u', update),
+    TEXT('V', validity),
+    CALL('v', set_verbose),
+    TEXT('w', key_provider),
+    TEXT('Y', operation),
+    CALL('Z', set_cipher),
+    CALL('z', set_serial),
 };
 
-/* The options that choose one. */
+/* The options that choose one: where several are given, the first of this list counts. */
 static const struct job {
 	char letter;
+	enum { NO_FILES, ANY_FILES, SOME_FILES, ONE_FILE } files;
 	int (*run)(const struct keygen *keygen);
 } jobs[] = {
-    {0, keygen_generate},
-    {'A', keygen_host_keys},
-    {'c', keygen_comment},
-    {'e', keygen_export},
-    {'F', keygen_find_host},
-    {'H', keygen_hash_hosts},
-    {'i', keygen_import},
-    {'l', keygen_fingerprint},
-    {'p', keygen_passphrase},
-    {'R', keygen_remove_host},
-    {'r', keygen_records},
-    {'y', keygen_public},
+    {'Y', ANY_FILES, keygen_signature},
+    {'k', ANY_FILES, keygen_make_krl},
+    {'Q', ANY_FILES, keygen_ask_krl},
+    {'s', SOME_FILES, keygen_certify},
+    {'L', NO_FILES, keygen_show_certificates},
+    {'F', NO_FILES, keygen_find_host},
+    {'R', NO_FILES, keygen_remove_host},
+    {'H', NO_FILES, keygen_hash_hosts},
+    {'D', NO_FILES, keygen_token_keys},
+    {'B', NO_FILES, keygen_bubblebabble},
+    {'l', NO_FILES, keygen_fingerprint},
+    {'p', NO_FILES, keygen_passphrase},
+    {'c', NO_FILES, keygen_comment},
+    {'r', NO_FILES, keygen_records},
+    {'e', NO_FILES, keygen_export},
+    {'i', NO_FILES, keygen_import},
+    {'X', NO_FILES, keygen_import}, /* its name of old */
+    {'y', NO_FILES, keygen_public},
+    {'A', NO_FILES, keygen_host_keys},
+    {0, NO_FILES, keygen_generate},
 };
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
 static void
-choose(struct request *request, char letter)
+take_option(struct keygen *keygen, char letter, const char *value)
 {
-	if (letter == 'l')
-		request->list = true;
-	else if (letter == 'H')
-		request->hash = true;
-	else if (request->job != 0 && request->job != letter)
-		usage();
-	else
-		request->job = letter;
+	for (size_t i = 0; i < COUNT(setters); i++) {
+		const struct setter *setter = &setters[i];
+
+		if (setter->letter != letter)
+			continue;
+		if (setter->text >= 0)
+			*(const char **)(void *)((char *)keygen + setter->text) = value;
+		if (setter->flag >= 0)
+			*(bool *)(void *)((char *)keygen + setter->flag) = true;
+		if (setter->set != NULL)
+			setter->set(keygen, value);
+	}
 }
 
-/* One option. False when it is none of ours. */
-static bool
-take_option(struct keygen *keygen, struct request *request, char letter, const char *value)
+static _Noreturn void
+bad_option(int kind)
 {
-	bool known = false;
-
-	for (size_t i = 0; i < COUNT(setters); i++)
-		if (setters[i].letter == letter) {
-			setters[i].set(keygen, value);
-			known = true;
-		}
-	for (size_t i = 1; i < COUNT(jobs); i++)
-		if (jobs[i].letter == letter) {
-			choose(request, letter);
-			known = true;
-		}
-	return known;
+	fprintf(stderr,
+	    kind == ':' ? "option requires an argument -- %c\n" : "unknown option -- %c\n", optopt);
+	keygen_usage();
 }
 
+/* The letters that were there go into "given". */
 static void
-parse(struct keygen *keygen, struct request *request, int argc, char **argv)
+parse(struct keygen *keygen, char *given, int argc, char **argv)
 {
 	int letter;
 
 	opterr = 0;
-	while ((letter = getopt(argc, argv,
-		    "ABHKLQUXceghiklopquvyC:D:E:F:I:M:N:O:P:R:V:Y:Z:a:b:f:m:n:r:s:t:w:z:")) != -1) {
-		if (letter == '?') {
-			fprintf(stderr, "unknown option -- %c\n", optopt);
-			usage();
-		}
-		if (!take_option(keygen, request, (char)letter, optarg))
-			nacre_fatal("Option -%c is not supported by this ssh-keygen.", letter);
+	while (
+	    (letter = getopt(argc, argv,
+		 "+:ABHKLQUXceghiklopquvyC:D:E:F:I:M:N:O:P:R:V:Y:Z:a:b:f:m:n:r:s:t:w:z:")) != -1) {
+		if (letter == '?' || letter == ':')
+			bad_option(letter);
+		if (strchr(given, letter) == NULL)
+			given[strlen(given)] = (char)letter;
+		take_option(keygen, (char)letter, optarg);
 	}
-	if (optind < argc) {
-		fputs("Too many arguments.\n", stderr);
-		usage();
-	}
+	keygen->files = argv + optind;
+	keygen->file_count = (size_t)(argc - optind);
 }
 
-static char
-job_of(struct keygen *keygen, const struct request *request)
+static const struct job *
+job_of(const char *given)
 {
-	keygen->hash = request->hash;
-	keygen->fingerprints = request->list;
-	if (request->job != 0)
-		return request->job;
-	return request->list ? 'l' : request->hash ? 'H' : 0;
+	const struct job *job = jobs;
+
+	while (job->letter != 0 && strchr(given, job->letter) == NULL)
+		job++;
+	return job;
+}
+
+static void
+check_files(const struct keygen *keygen, const struct job *job)
+{
+	bool few = job->files == SOME_FILES && keygen->file_count == 0;
+	bool many = job->files == NO_FILES && keygen->file_count > 0;
+
+	if (!few && !many)
+		return;
+	fputs(few ? "Too few arguments.\n" : "Too many arguments.\n", stderr);
+	keygen_usage();
 }
 
 int
 main(int argc, char **argv)
 {
 	struct keygen keygen = {.fingerprint_hash = NACRE_FINGERPRINT_SHA256};
-	struct request request = {0};
-	char job;
+	char given[64] = "";
+	const struct job *job;
+	int status;
 
 	nacre_log_open("ssh-keygen", NACRE_LOG_STDERR, NULL, 0);
-	parse(&keygen, &request, argc, argv);
-	job = job_of(&keygen, &request);
-	for (size_t i = 0; i < COUNT(jobs); i++)
-		if (jobs[i].letter == job)
-			return jobs[i].run(&keygen);
-	usage();
+	parse(&keygen, given, argc, argv);
+	job = job_of(given);
+	check_files(&keygen, job);
+	if (strchr(given, 'p') != NULL && strchr(given, 'c') != NULL) {
+		fputs("Can only have one of -p and -c.\n", stderr);
+		keygen_usage();
+	}
+	status = job->run(&keygen);
+	free(keygen.options);
+	return status;
 }

@@ -10,12 +10,6 @@
 
 #define WHERE "Enter file in which the key is"
 
-static const char *
-reason(int error)
-{
-	return error == NACRE_ERROR_SYSTEM ? strerror(errno) : nacre_error_string(error);
-}
-
 static char *
 failure_text(const char *before, const char *path, const char *after)
 {
@@ -69,8 +63,8 @@ keygen_passphrase(const struct keygen *keygen)
 	error =
 	    keygen_save_private(keygen, old.path, old.key, old.comment, nacre_buffer_span(&new));
 	if (error != 0)
-		nacre_log(
-		    NACRE_LOG_ERROR, "Saving key \"%s\" failed: %s.", old.path, reason(error));
+		nacre_log(NACRE_LOG_ERROR, "Saving key \"%s\" failed: %s", old.path,
+		    keygen_reason(error));
 	else
 		puts("Your identification has been saved with the new passphrase.");
 	nacre_buffer_free(&new);
@@ -105,10 +99,11 @@ comment_save(const struct keygen *keygen, const char *path, const struct nacre_k
 	if (asprintf(&public_path, "%s.pub", path) < 0)
 		nacre_fatal("out of memory");
 	if (error != 0)
-		nacre_log(NACRE_LOG_ERROR, "Saving key \"%s\" failed: %s", path, reason(error));
+		nacre_log(
+		    NACRE_LOG_ERROR, "Saving key \"%s\" failed: %s", path, keygen_reason(error));
 	else if ((error = keygen_save_public(public_path, key, comment)) != 0)
 		nacre_log(NACRE_LOG_ERROR, "Unable to save public key to %s: %s", public_path,
-		    reason(error));
+		    keygen_reason(error));
 	free(public_path);
 	return error;
 }

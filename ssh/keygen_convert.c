@@ -1,7 +1,6 @@
 /* ssh-keygen: to and from the key formats of other programs (-e, -i). */
 #include "keygen.h"
 
-#include <nacre/file.h>
 #include <nacre/log.h>
 
 #include <errno.h>
@@ -16,16 +15,11 @@
 static struct nacre_key *
 public_load(const struct keygen *keygen, const char *path)
 {
-	struct nacre_buffer passphrase = {0};
 	struct nacre_key *key;
-	char *comment = NULL;
 
 	keygen_must_exist(path);
-	if (nacre_key_load_public(path, &key, &comment) != 0)
-		key = keygen_load_private(
-		    keygen, path, "Enter passphrase: ", path, &passphrase, &comment);
-	nacre_buffer_free(&passphrase);
-	free(comment);
+	if (nacre_key_load_public(path, &key, NULL) != 0)
+		key = keygen_load_whole(keygen, path);
 	return key;
 }
 
@@ -73,20 +67,27 @@ keygen_export(const struct keygen *keygen)
 	return EXIT_SUCCESS;
 }
 
-/* Prints a public key, or a private one that is not encrypted. */
-static int
-import_put(const struct keygen *keygen, struct nacre_span file, struct nacre_buffer *text)
+static bool
+has_label(struct nacre_span file, const char *label)
 {
-	bool rfc4716 = keygen->rfc4716 || keygen->format == NACRE_KEY_FILE_OPENSSH;
-	struct nacre_key_file_options options = {.format = NACRE_KEY_FILE_OPENSSH};
-	struct nacre_key *key = NULL;
-	int error =
-	    rfc4716 ? nacre_key_from_rfc4716(file, &key, NULL) : nacre_key_from_pem(file, &key);
+	return file.length > 0 && memmem(file.data, file.length, label, strlen(label)) != NULL;
+}
 
+/* A public key as a line, or a private one that is not encrypted in OpenSSH's format. */
+static int
+pem_put(const struct keygen *keygen, struct nacre_span file, struct nacre_buffer *text)
+{
+	struct nacre_key_file_options options = {.format = NACRE_KEY_FILE_OPENSSH};
+	const bool traditional = has_label(file, "-----BEGIN RSA PUBLIC KEY-----");
+	struct nacre_key *key = NULL;
+	int error = NACRE_ERROR_FORMAT;
+
+	if (keygen->format == NACRE_KEY_FILE_PKCS8 || traditional)
+		error = nacre_key_from_pem(file, &key);
 	if (error == 0) {
 		error = nacre_key_put_line(key, NULL, text);
 		nacre_put_byte(text, '\n');
-	} else if (!rfc4716) {
+	} else if (!has_label(file, "-----BEGIN OPENSSH PRIVATE KEY-----")) {
 		error = nacre_key_parse_private(file, (struct nacre_span){NULL, 0}, &key, NULL);
 		if (error == 0)
 			error = nacre_key_put_private(key, &options, text);
@@ -95,21 +96,46 @@ import_put(const struct keygen *keygen, struct nacre_span file, struct nacre_buf
 	return error;
 }
 
+static void
+import_pem(const struct keygen *keygen, const char *path, struct nacre_span file,
+    struct nacre_buffer *text)
+{
+	if (pem_put(keygen, file, text) == 0)
+		return;
+	if (keygen->format == NACRE_KEY_FILE_PKCS8)
+		nacre_fatal(
+		    "do_convert_from_pkcs8: %s is not a recognised public key format", path);
+	nacre_fatal("do_convert_from_pem: unrecognised raw private key format");
+}
+
+static void
+import_rfc4716(struct nacre_span file, struct nacre_buffer *text)
+{
+	struct nacre_key *key = NULL;
+	int error = nacre_key_from_rfc4716(file, &key, NULL);
+
+	if (error != 0)
+		nacre_fatal("do_convert_from_ssh2: parse key: %s", nacre_error_string(error));
+	if (nacre_key_put_line(key, NULL, text) != 0)
+		nacre_fatal("out of memory");
+	nacre_put_byte(text, '\n');
+	nacre_key_free(key);
+}
+
 int
 keygen_import(const struct keygen *keygen)
 {
+	bool rfc4716 = keygen->rfc4716 || keygen->format == NACRE_KEY_FILE_OPENSSH;
 	char *path = keygen_ask_file(keygen, WHERE, "ed25519");
 	struct nacre_buffer content = {0}, text = {0};
-	int error;
+	int error = keygen_read_file(path, FILE_MAX, &content);
 
-	error = nacre_file_read(strcmp(path, "-") == 0 ? "/dev/stdin" : path, FILE_MAX, &content);
-	if (error == NACRE_ERROR_SYSTEM)
-		nacre_fatal("ssh-keygen: %s: %s", path, strerror(errno));
-	if (error == 0)
-		error = import_put(keygen, nacre_buffer_span(&content), &text);
 	if (error != 0)
-		nacre_fatal("%s is not a recognised public key format: %s", path,
-		    nacre_error_string(error));
+		nacre_fatal("ssh-keygen: %s: %s", path, keygen_reason(error));
+	if (rfc4716)
+		import_rfc4716(nacre_buffer_span(&content), &text);
+	else
+		import_pem(keygen, path, nacre_buffer_span(&content), &text);
 	keygen_print(&text);
 	nacre_buffer_free(&content);
 	nacre_buffer_free(&text);

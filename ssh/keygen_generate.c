@@ -121,8 +121,8 @@ key_save(const struct keygen *keygen, const char *path, const struct nacre_key *
 	bool saved;
 
 	if (error != 0) {
-		nacre_log(NACRE_LOG_ERROR, "Saving key \"%s\" failed: %s", path,
-		    error == NACRE_ERROR_SYSTEM ? strerror(errno) : nacre_error_string(error));
+		nacre_log(
+		    NACRE_LOG_ERROR, "Saving key \"%s\" failed: %s", path, keygen_reason(error));
 		return false;
 	}
 	if (asprintf(&public_path, "%s.pub", path) < 0)
@@ -130,7 +130,7 @@ key_save(const struct keygen *keygen, const char *path, const struct nacre_key *
 	saved = (error = keygen_save_public(public_path, key, comment)) == 0;
 	if (!saved)
 		nacre_log(NACRE_LOG_ERROR, "Unable to save public key to %s: %s", public_path,
-		    error == NACRE_ERROR_SYSTEM ? strerror(errno) : nacre_error_string(error));
+		    keygen_reason(error));
 	free(public_path);
 	return saved;
 }

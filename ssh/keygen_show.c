@@ -1,4 +1,4 @@
-/* ssh-keygen -l: fingerprints of keys in files of every kind, and of lines with keys. */
+/* ssh-keygen -l and -B: fingerprints of keys in files of every kind, and of lines with keys. */
 #include "keygen.h"
 
 #include <nacre/file.h>
@@ -17,13 +17,16 @@ is_blank(uint8_t byte)
 	return byte == ' ' || byte == '\t';
 }
 
-static void
-key_show(const struct keygen *keygen, const struct nacre_key *key, struct nacre_span comment)
+void
+keygen_show_key(const struct keygen *keygen, const struct nacre_key *key, struct nacre_span comment)
 {
 	struct nacre_buffer text = {0};
 
 	nacre_put_format(&text, "%u ", nacre_key_bits(key));
-	nacre_key_fingerprint(key, keygen->fingerprint_hash, &text);
+	if (keygen->bubblebabble)
+		nacre_key_bubblebabble(key, &text);
+	else
+		nacre_key_fingerprint(key, keygen->fingerprint_hash, &text);
 	nacre_put_byte(&text, ' ');
 	nacre_put_span(&text, comment.length > 0 ? comment : nacre_span_of("no comment"));
 	nacre_put_format(&text, " (%s)\n", nacre_key_type_label(key));
@@ -33,27 +36,6 @@ key_show(const struct keygen *keygen, const struct nacre_key *key, struct nacre_
 	}
 	keygen_print(&text);
 	nacre_buffer_free(&text);
-}
-
-/* Cuts the next line, without its end and the blanks around it, off a text. */
-static struct nacre_span
-line_next(struct nacre_span *text)
-{
-	const uint8_t *end = memchr(text->data, '\n', text->length);
-	struct nacre_span line = {
-	    text->data, end != NULL ? (size_t)(end - text->data) : text->length};
-	size_t taken = line.length + (end != NULL ? 1 : 0);
-
-	text->data += taken;
-	text->length -= taken;
-	while (line.length > 0 && is_blank(line.data[0])) {
-		line.data++;
-		line.length--;
-	}
-	while (line.length > 0 &&
-	       (is_blank(line.data[line.length - 1]) || line.data[line.length - 1] == '\r'))
-		line.length--;
-	return line;
 }
 
 /* The length of a line's first word; blanks in double quotes belong to it (authorized_keys). */
@@ -92,7 +74,7 @@ line_show(const struct keygen *keygen, struct nacre_span line)
 		if (nacre_key_from_line(line, &key, &comment) != 0)
 			return false;
 	}
-	key_show(keygen, key, comment.length > 0 ? comment : first);
+	keygen_show_key(keygen, key, comment.length > 0 ? comment : first);
 	nacre_key_free(key);
 	return true;
 }
@@ -103,7 +85,7 @@ lines_show(const struct keygen *keygen, struct nacre_span text)
 	bool any = false;
 
 	while (text.length > 0)
-		any |= line_show(keygen, line_next(&text));
+		any |= line_show(keygen, keygen_next_line(&text));
 	return any;
 }
 
@@ -125,7 +107,7 @@ private_show(const struct keygen *keygen, const char *path, struct nacre_span co
 	}
 	if (key == NULL)
 		return false;
-	key_show(keygen, key, nacre_span_of(comment != NULL ? comment : ""));
+	keygen_show_key(keygen, key, nacre_span_of(comment != NULL ? comment : ""));
 	nacre_key_free(key);
 	free(comment);
 	return true;
@@ -134,7 +116,7 @@ private_show(const struct keygen *keygen, const char *path, struct nacre_span co
 static bool
 looks_private(struct nacre_span content)
 {
-	struct nacre_span first = line_next(&content);
+	struct nacre_span first = keygen_next_line(&content);
 
 	return first.length > 5 && memcmp(first.data, "-----", 5) == 0;
 }
@@ -148,11 +130,8 @@ keygen_fingerprint(const struct keygen *keygen)
 	struct nacre_span text;
 	int error;
 
-	error = nacre_file_read(from_stdin ? "/dev/stdin" : path, FILE_MAX, &content);
-	if (error == NACRE_ERROR_SYSTEM)
-		nacre_fatal("ssh-keygen: %s: %s", path, strerror(errno));
-	if (error != 0)
-		nacre_fatal("ssh-keygen: %s: %s", path, nacre_error_string(error));
+	if ((error = keygen_read_file(path, FILE_MAX, &content)) != 0)
+		nacre_fatal("ssh-keygen: %s: %s", path, keygen_reason(error));
 	text = nacre_buffer_span(&content);
 	if (!lines_show(keygen, text) && (from_stdin || !private_show(keygen, path, text)))
 		nacre_fatal("%s is not a %skey file.", from_stdin ? "(stdin)" : path,
@@ -160,4 +139,13 @@ keygen_fingerprint(const struct keygen *keygen)
 	nacre_buffer_free(&content);
 	free(path);
 	return EXIT_SUCCESS;
+}
+
+int
+keygen_bubblebabble(const struct keygen *keygen)
+{
+	struct keygen job = *keygen;
+
+	job.bubblebabble = true;
+	return keygen_fingerprint(&job);
 }

@@ -17,14 +17,15 @@
 #define ECDSA(suffix) \
 	"ecdsa-sha2-nistp256" suffix ",ecdsa-sha2-nistp384" suffix ",ecdsa-sha2-nistp521" suffix
 #define CERTIFIED "-cert-v01@openssh.com"
+#define ALL_TYPES (~0U)
 
 const struct scan_type scan_types[] = {
     {"rsa", "rsa-sha2-512,rsa-sha2-256,ssh-rsa",
-	"rsa-sha2-512" CERTIFIED ",rsa-sha2-256" CERTIFIED ",ssh-rsa" CERTIFIED, 1, true},
-    {"ecdsa", ECDSA(""), ECDSA(CERTIFIED), 2, true},
-    {"ed25519", "ssh-ed25519", "ssh-ed25519" CERTIFIED, 4, true},
-    {"ecdsa-sk", "sk-ecdsa-sha2-nistp256@openssh.com", "sk-ecdsa-sha2-nistp256" CERTIFIED, 8, true},
-    {"ed25519-sk", "sk-ssh-ed25519@openssh.com", "sk-ssh-ed25519" CERTIFIED, 16, true},
+	"rsa-sha2-512" CERTIFIED ",rsa-sha2-256" CERTIFIED ",ssh-rsa" CERTIFIED, 1},
+    {"ecdsa", ECDSA(""), ECDSA(CERTIFIED), 2},
+    {"ed25519", "ssh-ed25519", "ssh-ed25519" CERTIFIED, 4},
+    {"ecdsa-sk", "sk-ecdsa-sha2-nistp256@openssh.com", "sk-ecdsa-sha2-nistp256" CERTIFIED, 8},
+    {"ed25519-sk", "sk-ssh-ed25519@openssh.com", "sk-ssh-ed25519" CERTIFIED, 16},
 };
 const size_t scan_type_count = sizeof scan_types / sizeof *scan_types;
 
@@ -35,16 +36,6 @@ usage(void)
 	    "usage: ssh-keyscan [-46cDHqv] [-f file] [-O option] [-p port] [-T timeout]\n"
 	    "                   [-t type] [host | addrlist namelist]\n");
 	exit(EXIT_FAILURE);
-}
-
-static unsigned
-default_types(void)
-{
-	unsigned types = 0;
-
-	for (size_t i = 0; i < scan_type_count; i++)
-		types |= scan_types[i].by_default ? scan_types[i].flag : 0;
-	return types;
 }
 
 static unsigned
@@ -92,14 +83,13 @@ set_timeout(struct scan_options *options, const char *value)
 static void
 set_option(struct scan_options *options, const char *value)
 {
-	if (strcmp(value, "hashalg=sha1") == 0)
-		options->record_hashes = NACRE_SSHFP_SHA1;
-	else if (strcmp(value, "hashalg=sha256") == 0)
-		options->record_hashes = NACRE_SSHFP_SHA256;
-	else if (strncmp(value, "hashalg=", 8) == 0)
-		nacre_fatal("Unsupported hash algorithm \"%s\"", value + 8);
-	else
+	static const char hash[] = "hashalg=";
+
+	if (strncmp(value, hash, sizeof hash - 1) != 0)
 		nacre_fatal("Unsupported -O option \"%s\"", value);
+	value += sizeof hash - 1;
+	if (!nacre_sshfp_hash_find(value, &options->record_hashes))
+		nacre_fatal("Unsupported hash algorithm \"%s\"", value);
 }
 
 static void
@@ -172,7 +162,7 @@ main(int argc, char **argv)
 {
 	struct scan_options options = {.family = AF_UNSPEC,
 	    .port = 22,
-	    .types = default_types(),
+	    .types = ALL_TYPES,
 	    .record_hashes = NACRE_SSHFP_SHA1 | NACRE_SSHFP_SHA256,
 	    .timeout = 5000};
 	struct scan scan = {.options = &options};

@@ -14,7 +14,6 @@ struct scan_type {
 	const char *name; /* of -t */
 	const char *algorithms, *certificate_algorithms;
 	unsigned flag;
-	bool by_default;
 };
 extern const struct scan_type scan_types[];
 extern const size_t scan_type_count;

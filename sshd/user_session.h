@@ -11,7 +11,6 @@
 #include <nacre/listen.h>
 #include <nacre/poller.h>
 #include <nacre/pty.h>
-#include <nacre/resolver.h>
 #include <nacre/session.h>
 #include <nacre/sftp_server.h>
 
@@ -21,6 +20,7 @@
 struct user_session;
 struct channel;
 struct acceptor;
+struct resolver;
 struct x11;
 struct global_reply;
 struct addrinfo;
@@ -102,8 +102,7 @@ struct user_session {
 	struct endpoint input, output, monitor, signals;
 	struct channel *channels;
 	struct acceptor *acceptors;
-	struct nacre_resolver *resolver; /* NULL until a name is looked up */
-	struct endpoint resolving;
+	struct resolver *resolver; /* NULL until a name is looked up */
 	struct global_reply *replies;
 	int session_count;
 	bool permit_pty, permit_agent, permit_forwarding, permit_x11, permit_tunnel;
@@ -240,9 +239,12 @@ void acceptor_resume(struct user_session *user);
 void acceptor_remove_files(const struct user_session *user);
 
 /* resolver.c: host names, without holding up the session. */
-/* As nacre_resolver_ask(). */
+/* "done" is called once, now or later, with a list that it owns, or with an error of getaddrinfo().
+ * "host" NULL: this machine; "passive": to listen. */
+typedef void resolver_done(
+    struct user_session *user, void *context, int error, struct addrinfo *list);
 void resolver_ask(struct user_session *user, const char *host, unsigned port, bool passive,
-    nacre_resolver_done *done, void *context);
+    resolver_done *done, void *context);
 
 /* global_request.c: requests of the client that are not about a channel. */
 void global_request(struct user_session *user, const struct nacre_event *event);

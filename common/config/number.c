@@ -1,10 +1,11 @@
-/* Numbers in configuration files: times, sizes with suffixes, ports. */
+/* Numbers in configuration files: times, dates, sizes with suffixes, ports. */
 #include <nacre/config.h>
 
 #include <limits.h>
 #include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* Digits into *value; false when there is none or the value does not fit. *text moves on. */
 static bool
@@ -59,6 +60,42 @@ nacre_parse_time(const char *text, int *seconds)
 	}
 	*seconds = (int)total;
 	return 0;
+}
+
+/* "count" digits off the front of *text, which is known to hold digits only; 0 at its end. */
+static int
+digits_take(const char **text, unsigned count)
+{
+	int value = 0;
+
+	for (; count > 0 && **text >= '0' && **text <= '9'; count--)
+		value = 10 * value + (*(*text)++ - '0');
+	return value;
+}
+
+int
+nacre_parse_date(const char *text, uint64_t *seconds)
+{
+	struct tm when = {.tm_isdst = -1};
+	size_t length = strlen(text);
+	bool utc = length > 0 && (text[length - 1] == 'Z' || text[length - 1] == 'z');
+	time_t value;
+
+	length -= utc;
+	if (strspn(text, "0123456789") != length || (length != 8 && length != 12 && length != 14))
+		return NACRE_ERROR_FORMAT;
+	when.tm_year = digits_take(&text, 4) - 1900;
+	when.tm_mon = digits_take(&text, 2) - 1;
+	when.tm_mday = digits_take(&text, 2);
+	when.tm_hour = digits_take(&text, 2);
+	when.tm_min = digits_take(&text, 2);
+	when.tm_sec = digits_take(&text, 2);
+	if (when.tm_mon < 0 || when.tm_mon > 11 || when.tm_mday < 1 || when.tm_mday > 31 ||
+	    when.tm_hour > 23 || when.tm_min > 59 || when.tm_sec > 60)
+		return NACRE_ERROR_FORMAT;
+	value = utc ? timegm(&when) : mktime(&when);
+	*seconds = value > 0 ? (uint64_t)value : 0;
+	return value > 0 ? 0 : NACRE_ERROR_FORMAT;
 }
 
 int

@@ -70,6 +70,57 @@ nacre_key_fingerprint(
 }
 
 /*
+ * BubbleBabble: two bytes become five letters, vowels and consonants in turn, the vowels also holding
+ * a checksum of what was before.
+ */
+static const char vowels[] = "aeiouy", consonants[] = "bcdfghklmnprstvzx";
+
+/* "sum" modulo 6 goes to the first vowel, its sixth to the second. */
+static void
+put_half(struct nacre_buffer *text, unsigned byte, unsigned sum)
+{
+	nacre_put_byte(text, (uint8_t)vowels[((byte >> 6) + sum) % 6]);
+	nacre_put_byte(text, (uint8_t)consonants[byte >> 2 & 15]);
+	nacre_put_byte(text, (uint8_t)vowels[((byte & 3) + sum / 6) % 6]);
+}
+
+static void
+put_bubblebabble(struct nacre_buffer *text, const uint8_t *bytes, size_t length)
+{
+	unsigned sum = 1;
+	size_t i = 0;
+
+	nacre_put_byte(text, 'x');
+	for (; i + 1 < length; i += 2) {
+		put_half(text, bytes[i], sum);
+		nacre_put_byte(text, (uint8_t)consonants[bytes[i + 1] >> 4]);
+		nacre_put_byte(text, '-');
+		nacre_put_byte(text, (uint8_t)consonants[bytes[i + 1] & 15]);
+		sum = (sum * 5 + bytes[i] * 7U + bytes[i + 1]) % 36;
+	}
+	if (i < length)
+		put_half(text, bytes[i], sum);
+	else
+		nacre_put_format(text, "%cx%c", vowels[sum % 6], vowels[sum / 6]);
+	nacre_put_byte(text, 'x');
+}
+
+int
+nacre_key_bubblebabble(const struct nacre_key *key, struct nacre_buffer *text)
+{
+	SCOPED_BUFFER struct nacre_buffer blob = {0};
+	uint8_t digest[HASH_LENGTH_MAX];
+	int error = nacre_key_put_blob(key, true, &blob);
+
+	if (error == 0)
+		error = hash_span(&hash_sha1, nacre_buffer_span(&blob), digest);
+	if (error != 0)
+		return error;
+	put_bubblebabble(text, digest, hash_sha1.length);
+	return text->failed ? NACRE_ERROR_MEMORY : 0;
+}
+
+/*
  * The drunken bishop: a walk on a field of 17 by 9 places from its middle, two bits of the digest a
  * step (low bits first; bit 0 right or left, bit 1 down or up), stopping at the walls. A place
  * shows how often it was visited.

@@ -216,7 +216,7 @@ nacre_krl_describe(struct nacre_krl *krl, uint64_t version, uint64_t generated, 
 
 	if (comment != NULL && copy == NULL)
 		return NACRE_ERROR_MEMORY;
-	free(krl->comment);
+	free(krl->comment); /* which may have been "comment" */
 	krl->comment = copy;
 	krl->version = version;
 	krl->generated = generated;
@@ -227,6 +227,12 @@ uint64_t
 nacre_krl_version(const struct nacre_krl *krl)
 {
 	return krl->version;
+}
+
+const char *
+nacre_krl_comment(const struct nacre_krl *krl)
+{
+	return krl->comment;
 }
 
 int
@@ -246,6 +252,22 @@ nacre_krl_revoke_hash(struct nacre_krl *krl, enum nacre_krl_hash hash, struct na
 	if (digest.length != (is_sha1 ? hash_sha1.length : hash_sha256.length))
 		return NACRE_ERROR_ARGUMENT;
 	return set_add(is_sha1 ? &krl->sha1 : &krl->sha256, digest);
+}
+
+int
+nacre_krl_revoke_key_hash(
+    struct nacre_krl *krl, enum nacre_krl_hash hash, const struct nacre_key *key)
+{
+	SCOPED_BUFFER struct nacre_buffer blob = {0};
+	const struct hash_algorithm *algorithm = hash == NACRE_KRL_SHA1 ? &hash_sha1 : &hash_sha256;
+	uint8_t digest[HASH_LENGTH_MAX];
+	int error = nacre_key_put_blob(key, true, &blob);
+
+	if (error == 0)
+		error = hash_span(algorithm, nacre_buffer_span(&blob), digest);
+	return error != 0 ? error
+			  : nacre_krl_revoke_hash(
+				krl, hash, (struct nacre_span){digest, algorithm->length});
 }
 
 static struct authority *

@@ -16,13 +16,25 @@ static const struct {
 };
 
 static const struct {
+	const char *name;
 	enum nacre_sshfp_hash flag;
 	unsigned number;
 	const struct hash_algorithm *hash;
 } digests[] = {
-    {NACRE_SSHFP_SHA1, 1, &hash_sha1},
-    {NACRE_SSHFP_SHA256, 2, &hash_sha256},
+    {"sha1", NACRE_SSHFP_SHA1, 1, &hash_sha1},
+    {"sha256", NACRE_SSHFP_SHA256, 2, &hash_sha256},
 };
+
+bool
+nacre_sshfp_hash_find(const char *name, unsigned *hash)
+{
+	for (size_t i = 0; i < sizeof digests / sizeof *digests; i++)
+		if (strcmp(digests[i].name, name) == 0) {
+			*hash = digests[i].flag;
+			return true;
+		}
+	return false;
+}
 
 static unsigned
 algorithm_number(enum nacre_key_type type)

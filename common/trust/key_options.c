@@ -1,5 +1,6 @@
 /* The options that stand before a key in authorized_keys. */
 #include <nacre/authorized_keys.h>
+#include <nacre/config.h>
 #include <nacre/pattern.h>
 
 #include "file.h"
@@ -189,49 +190,12 @@ take_tunnel(struct nacre_key_options *options, char *value)
 	return NULL;
 }
 
-/* "count" digits off the front of *text, which is known to hold digits only; 0 at its end. */
-static int
-digits_take(const char **text, unsigned count)
-{
-	int value = 0;
-
-	for (; count > 0 && **text >= '0' && **text <= '9'; count--)
-		value = 10 * value + (*(*text)++ - '0');
-	return value;
-}
-
-/* "YYYYMMDD[HHMM[SS]]", in the local zone or, with a Z behind it, in UTC. */
-static bool
-time_read(const char *text, uint64_t *seconds)
-{
-	struct tm when = {.tm_isdst = -1};
-	size_t length = strlen(text);
-	bool utc = length > 0 && (text[length - 1] == 'Z' || text[length - 1] == 'z');
-	time_t value;
-
-	length -= utc;
-	if (strspn(text, "0123456789") != length || (length != 8 && length != 12 && length != 14))
-		return false;
-	when.tm_year = digits_take(&text, 4) - 1900;
-	when.tm_mon = digits_take(&text, 2) - 1;
-	when.tm_mday = digits_take(&text, 2);
-	when.tm_hour = digits_take(&text, 2);
-	when.tm_min = digits_take(&text, 2);
-	when.tm_sec = digits_take(&text, 2);
-	if (when.tm_mon < 0 || when.tm_mon > 11 || when.tm_mday < 1 || when.tm_mday > 31 ||
-	    when.tm_hour > 23 || when.tm_min > 59 || when.tm_sec > 60)
-		return false;
-	value = utc ? timegm(&when) : mktime(&when);
-	*seconds = value > 0 ? (uint64_t)value : 0;
-	return value > 0;
-}
-
 /* The earliest of several counts. */
 static const char *
 take_expiry_time(struct nacre_key_options *options, char *value)
 {
 	uint64_t seconds;
-	bool good = time_read(value, &seconds);
+	bool good = nacre_parse_date(value, &seconds) == 0;
 
 	free(value);
 	if (!good)

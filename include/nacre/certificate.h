@@ -54,6 +54,28 @@ bool nacre_certificate_option(
 int nacre_certificate_check(const struct nacre_certificate *certificate,
     enum nacre_certificate_type type, const char *principal, uint64_t now, const char **reason);
 
+/* What a certificate is going to say. Strings are borrowed. */
+struct nacre_certificate_body {
+	enum nacre_certificate_type type;
+	uint64_t serial;
+	const char *key_id;
+	const char *principals; /* names with commas between them; NULL: none */
+	uint64_t valid_after;   /* seconds since 1970, inclusive */
+	uint64_t valid_before;  /* exclusive; UINT64_MAX: for ever */
+	/* Made with nacre_certificate_put_option(), in the order of their names. */
+	struct nacre_span critical_options, extensions;
+};
+/*
+ * Appends a certificate of "key" (its public part) for "authority" up to the signature, with a new
+ * nonce. The authority signs exactly these bytes; its signature, behind them as a string, makes the
+ * certificate's blob. 0 or NACRE_ERROR_MEMORY.
+ */
+int nacre_certificate_put_body(const struct nacre_key *key, const struct nacre_key *authority,
+    const struct nacre_certificate_body *body, struct nacre_buffer *blob);
+/* Appends an option or extension; "value" NULL: a flag. */
+void nacre_certificate_put_option(
+    struct nacre_buffer *options, const char *name, const char *value);
+
 #ifdef __cplusplus
 }
 #endif

@@ -72,15 +72,6 @@ int nacre_forward_parse(const char *text, bool dynamic, bool remote, struct nacr
 void nacre_forward_free(struct nacre_forward *forward);
 
 /*
- * Whether a word of PermitOpen or PermitRemoteOpen ("host:port", "[host]:port", each of them also
- * "*") covers a host and port to connect to, a word of PermitListen ("[pattern:]port") an address to
- * listen at, a word of either a Unix socket. Names are compared as they are written.
- */
-bool nacre_permit_open_fits(const char *word, const char *host, unsigned port);
-bool nacre_permit_listen_fits(const char *word, const char *host, unsigned port);
-bool nacre_permit_path_fits(const char *word, const char *path, unsigned port);
-
-/*
  * Lists of algorithms in a configuration. The folder config/ does not know the algorithms: the
  * program gives a function that makes the list in force from what was written ("+x", "-x", "^x"
  * or a list; NULL: the default) and appends it to "list". It returns 0, or an error when
@@ -136,6 +127,9 @@ bool nacre_host_name_is_safe(const char *host);
 /* Seconds of a time as in the TIME FORMATS section of sshd_config(5): "90", "1h30m", "2d". 0 or
  * NACRE_ERROR_FORMAT (also when it does not fit an int). */
 int nacre_parse_time(const char *text, int *seconds);
+/* Seconds since 1970 of "YYYYMMDD[HHMM[SS]]", in the local zone or, with a Z behind it, in UTC. 0 or
+ * NACRE_ERROR_FORMAT (also for what is not later than 1970 began). */
+int nacre_parse_date(const char *text, uint64_t *seconds);
 /* Bytes with a suffix K, M or G. */
 int nacre_parse_size(const char *text, uint64_t *bytes);
 /* A port number, 0 to 65535. */

@@ -115,11 +115,16 @@ int nacre_key_fingerprint(
 int nacre_key_randomart(
     const struct nacre_key *key, enum nacre_fingerprint_hash hash, struct nacre_buffer *text);
 
+/* Appends the SHA-1 digest of the public key in BubbleBabble, as ssh-keygen -B prints it. */
+int nacre_key_bubblebabble(const struct nacre_key *key, struct nacre_buffer *text);
+
 /*
  * Appends SSHFP resource records for "name" (RFC 4255): a line for each of "hashes" (flags);
  * "generic": in the form of RFC 3597. NACRE_ERROR_UNSUPPORTED: keys of this type have no number.
  */
 enum nacre_sshfp_hash { NACRE_SSHFP_SHA1 = 1, NACRE_SSHFP_SHA256 = 2 };
+/* The flag of the digest that "sha1" or "sha256" names; false for other names. */
+bool nacre_sshfp_hash_find(const char *name, unsigned *hash);
 int nacre_key_put_sshfp(const struct nacre_key *key, const char *name, unsigned hashes,
     bool generic, struct nacre_buffer *text);
 

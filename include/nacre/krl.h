@@ -35,12 +35,16 @@ int nacre_krl_load(struct nacre_krl *krl, struct nacre_span file);
 int nacre_krl_describe(
     struct nacre_krl *krl, uint64_t version, uint64_t generated, const char *comment);
 uint64_t nacre_krl_version(const struct nacre_krl *krl);
+/* Until it is described anew; NULL: none. */
+const char *nacre_krl_comment(const struct nacre_krl *krl);
 
 enum nacre_krl_hash { NACRE_KRL_SHA1, NACRE_KRL_SHA256 };
 /* Revokes a plain key (of a certificate: the key in it), or one by its hash: 20 or 32 bytes. */
 int nacre_krl_revoke_key(struct nacre_krl *krl, const struct nacre_key *key);
 int nacre_krl_revoke_hash(
     struct nacre_krl *krl, enum nacre_krl_hash hash, struct nacre_span digest);
+int nacre_krl_revoke_key_hash(
+    struct nacre_krl *krl, enum nacre_krl_hash hash, const struct nacre_key *key);
 /* Revokes certificates by serial number, "first" to "last" (from 1 on), or by key id.
  * "authority" NULL: of whatever authority. */
 int nacre_krl_revoke_serials(
