@@ -104,6 +104,11 @@ void accounting_login(struct login *login, const char *line, struct nacre_buffer
 void accounting_logout(const char *line);
 void accounting_failure(struct login *login);
 
+/* audit.c: the same for the kernel's audit trail. "terminal" is a path. */
+void audit_login(struct login *login, const char *terminal);
+/* The connection ends; somebody has tried to log in, and is not. */
+void audit_failure(const struct login *login);
+
 /* terminal.c: what a session process asks of its monitor for its terminals. */
 int terminal_open(struct login *login, struct nacre_reader *request);
 int terminal_login(struct login *login, struct nacre_reader *request);

@@ -308,6 +308,8 @@ end_network(const struct login *login)
 static _Noreturn void
 leave(struct login *login, int status)
 {
+	if ((login->state & (MONITOR_AUTHENTICATED | MONITOR_SESSION)) == 0)
+		audit_failure(login);
 	terminal_logout_all(login);
 	pam_end_login(login);
 	/* A thread in a PAM module may hold what exit() waits for. */

@@ -101,6 +101,7 @@ terminal_login(struct login *login, struct nacre_reader *request)
 		return NACRE_ERROR_PROTOCOL;
 	terminal->recorded = true;
 	accounting_login(login, terminal->name + strlen(DEVICES), &text);
+	audit_login(login, terminal->name);
 	frame_begin(&frame, MONITOR_LOGIN_RECORDED);
 	nacre_put_string_span(&frame, nacre_buffer_span(&text));
 	int error = frame_send(login->network, &frame);
