@@ -3,7 +3,8 @@ sources_sftp-server := sshd/sftp_server.c
 sources_sshd := $(filter-out sshd/sftp_server.c,$(wildcard sshd/*.c))
 # The sanitizers' crypt() is the one that is there from the start, or none.
 libs_sshd := $(if $(SANITIZE),-Wl$(comma)--no-as-needed -lcrypt -Wl$(comma)--as-needed)
-sources_ssh := $(addprefix ssh/,ssh.c options.c query.c connection.c relayed.c agent_channel.c \
+sources_ssh := $(addprefix ssh/,ssh.c options.c query.c connection.c relayed.c agent_channel.c forward.c forward_local.c forward_remote.c \
+    forward_dynamic.c connect_to.c \
     session.c session_request.c session_escape.c escape.c stream.c)
 sources_ssh-agent := ssh/agent.c ssh/agent_serve.c ssh/agent_socket.c
 sources_ssh-keyscan := $(wildcard ssh/keyscan*.c)

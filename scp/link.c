@@ -220,6 +220,7 @@ configure(const struct options *options, const struct location *location, const 
 	    .version = "Nacre_" NACRE_VERSION,
 	    .user_file = options->user_file,
 	    .assemble = nacre_client_assemble,
+	    .canonicalize = nacre_client_canonicalize,
 	};
 	struct nacre_ssh_config *config;
 

@@ -1,4 +1,5 @@
-/* What the programs of this folder say on standard error. */
+/* What the programs of this folder say, on standard output and standard error, or to a transcript
+ * while its time has not come. */
 #include <scp/scp.h>
 
 #include <stdarg.h>
@@ -8,6 +9,10 @@
 
 /* "scp: ", or nothing. */
 static const char *prefix = "";
+/* NULL: all is said at once. */
+static struct nacre_buffer *transcript;
+
+enum stream { STREAM_OUTPUT = 1, STREAM_ERRORS = 2 };
 
 void
 message_prefix(const char *text)
@@ -15,23 +20,84 @@ message_prefix(const char *text)
 	prefix = text;
 }
 
-static void
-print_message(const char *format, va_list arguments)
+struct nacre_buffer *
+message_divert(struct nacre_buffer *to)
 {
-	char *text;
+	struct nacre_buffer *const before = transcript;
 
+	transcript = to;
+	return before;
+}
+
+static void
+emit(enum stream stream, struct nacre_span text)
+{
+	if (transcript != NULL) {
+		nacre_put_byte(transcript, (uint8_t)stream);
+		nacre_put_string_span(transcript, text);
+		return;
+	}
 	/* A meter may have left the cursor in its line. */
-	if (isatty(STDOUT_FILENO)) {
+	if (stream == STREAM_ERRORS && isatty(STDOUT_FILENO)) {
 		fputs("\r", stdout);
 		fflush(stdout);
 	}
-	if (vasprintf(&text, format, arguments) < 0)
+	fwrite(text.data, 1, text.length, stream == STREAM_ERRORS ? stderr : stdout);
+}
+
+void
+message_replay(const struct nacre_buffer *from)
+{
+	struct nacre_reader reader = nacre_reader_of(nacre_buffer_span(from));
+
+	while (reader.length > 0 && !reader.failed) {
+		const enum stream stream = (enum stream)nacre_get_byte(&reader);
+
+		/* In the order in which it was said. */
+		if (stream == STREAM_ERRORS && transcript == NULL)
+			fflush(stdout);
+		emit(stream, nacre_get_string(&reader));
+	}
+	if (from->failed)
+		die("%s", nacre_error_string(NACRE_ERROR_MEMORY));
+}
+
+/* Names come from others: what a terminal would act on is shown as '?'. */
+static void
+print_message(enum stream stream, const char *format, va_list arguments)
+{
+	char *text;
+	int length = vasprintf(&text, format, arguments);
+
+	if (length < 0)
 		return;
 	for (char *p = text; *p != '\0'; p++)
-		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+		if (((unsigned char)*p < 0x20 && *p != '\t' && (*p != '\n' || p[1] != '\0')) ||
+		    *p == 0x7f)
 			*p = '?';
-	fprintf(stderr, "%s%s\n", prefix, text);
+	emit(stream, (struct nacre_span){(uint8_t *)text, (size_t)length});
 	free(text);
+}
+
+void
+say(const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	print_message(STREAM_OUTPUT, format, arguments);
+	va_end(arguments);
+}
+
+static void
+print_complaint(const char *format, va_list arguments)
+{
+	char *whole;
+
+	if (asprintf(&whole, "%s%s\n", prefix, format) < 0)
+		return;
+	print_message(STREAM_ERRORS, whole, arguments);
+	free(whole);
 }
 
 void
@@ -40,7 +106,7 @@ complain(const char *format, ...)
 	va_list arguments;
 
 	va_start(arguments, format);
-	print_message(format, arguments);
+	print_complaint(format, arguments);
 	va_end(arguments);
 }
 
@@ -49,8 +115,9 @@ die(const char *format, ...)
 {
 	va_list arguments;
 
+	transcript = NULL;
 	va_start(arguments, format);
-	print_message(format, arguments);
+	print_complaint(format, arguments);
 	va_end(arguments);
 	exit(255);
 }

@@ -3,8 +3,10 @@
 
 #include <nacre/poller.h>
 
-static void
-show_events(struct pump *pump, struct nacre_transfer *transfer)
+#define PATIENCE 3000 /* ms for the answers to what is given up */
+
+void
+pump_show_events(struct pump *pump, struct nacre_transfer *transfer)
 {
 	struct nacre_transfer_event event;
 
@@ -17,7 +19,7 @@ show_events(struct pump *pump, struct nacre_transfer *transfer)
 			meter_start(pump->meter, event.text, event.size);
 			pump->metered = event.file;
 		} else if (event.kind == NACRE_TRANSFER_DIRECTORY && pump->directory != NULL)
-			printf("%s %s\n", pump->directory, event.text);
+			say("%s %s\n", pump->directory, event.text);
 		if (event.kind == NACRE_TRANSFER_DONE && event.file == pump->metered)
 			pump->metered = 0;
 	}
@@ -89,6 +91,7 @@ pump_run(struct pump *pump, struct nacre_transfer *transfer)
 	enum nacre_transfer_side sides[2];
 	bool wants[2];
 	size_t count = 0;
+	uint64_t given_up = UINT64_MAX;
 
 	if (pump->source != NULL) {
 		links[count] = pump->source;
@@ -98,23 +101,27 @@ pump_run(struct pump *pump, struct nacre_transfer *transfer)
 		links[count] = pump->target;
 		sides[count++] = NACRE_TRANSFER_TARGET;
 	}
-	while (!pump->lost) {
-		if (pump->interrupted != NULL && *pump->interrupted != 0)
+	while (!pump->lost && nacre_clock_ms() < given_up) {
+		if (pump->interrupted != NULL && *pump->interrupted != 0 &&
+		    given_up == UINT64_MAX) {
 			nacre_transfer_cancel(transfer);
+			given_up = nacre_clock_ms() + PATIENCE;
+		}
 		for (size_t i = 0; i < count; i++)
 			send_side(transfer, sides[i], links[i]);
-		show_events(pump, transfer);
+		pump_show_events(pump, transfer);
 		show_progress(pump, transfer);
 		if (nacre_transfer_finished(transfer))
 			break;
 		for (size_t i = 0; i < count; i++)
 			wants[i] = nacre_transfer_wants_input(transfer, sides[i]);
-		link_wait(links, wants, count, wait_time(pump, transfer));
+		link_wait(links, wants, count,
+		    given_up == UINT64_MAX ? wait_time(pump, transfer) : PATIENCE / 10);
 		for (size_t i = 0; i < count && !pump->lost; i++) {
 			pump->lost = !receive_side(transfer, sides[i], links[i]);
 			if (pump->lost)
 				complain("Connection closed");
 		}
 	}
-	show_events(pump, transfer);
+	pump_show_events(pump, transfer);
 }

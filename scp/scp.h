@@ -38,10 +38,17 @@ struct location {
 	int port; /* -1: the usual */
 };
 
-/* message.c; die() ends the program with status 255. */
+/* message.c: a line on standard output, or on standard error; die() ends the program with status
+ * 255. Control characters are shown as '?', but for a newline at the end. */
 void message_prefix(const char *text);
+void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void die(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
+
+/* What is said goes to a transcript from now on, NULL: to the streams; returns the one before. */
+struct nacre_buffer *message_divert(struct nacre_buffer *to);
+/* Says what a transcript holds. */
+void message_replay(const struct nacre_buffer *from);
 
 /* words.c */
 void words_add(struct words *words, const char *text);
@@ -116,6 +123,8 @@ struct pump {
 	bool lost;                                /* a connection; it was said */
 	uint64_t metered;                         /* the file whose line is drawn */
 };
+/* Tells the person what a transfer has to tell. */
+void pump_show_events(struct pump *pump, struct nacre_transfer *transfer);
 /* Runs a transfer to its end. */
 void pump_run(struct pump *pump, struct nacre_transfer *transfer);
 

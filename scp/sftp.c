@@ -5,6 +5,7 @@
 #include <nacre/process.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,61 +51,17 @@ greet(const struct sftp *sftp)
 		fprintf(stderr, "Connected to %s.\n", options->host);
 }
 
-/* Batches --------------------------------------------------------------------------------------- */
-
-/* "@" in front of a line: it is not shown; "-": its failure does not end the batch. */
-static const char *
-take_prefixes(const char *line, bool *silent, bool *ignored)
-{
-	line += strspn(line, " \t");
-	for (;; line++)
-		if (*line == '@')
-			*silent = true;
-		else if (*line == '-')
-			*ignored = true;
-		else
-			return line;
-}
-
-/* "batch": the first failure ends it. 0, or the exit status. */
-static int
-run_lines(struct sftp *sftp, FILE *file, bool batch)
-{
-	char *line = NULL;
-	size_t room = 0;
-	ssize_t length;
-	int result = 0;
-
-	while (result == 0 && !sftp->finished && (length = getline(&line, &room, file)) >= 0) {
-		bool silent = false, ignored = false;
-
-		if (length > 0 && line[length - 1] == '\n')
-			line[length - 1] = '\0';
-		const char *const command = take_prefixes(line, &silent, &ignored);
-		if (!silent)
-			printf("sftp> %s\n", line);
-		fflush(stdout);
-		const int status = command_run(sftp, command);
-		if (status < 0)
-			result = 255;
-		else if (status > 0 && batch && !ignored)
-			result = 1;
-	}
-	free(line);
-	return result;
-}
-
 static int
 run_batch(struct sftp *sftp)
 {
 	const char *const path = sftp->options->batch_file;
-	FILE *const file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+	const int fd = strcmp(path, "-") == 0 ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
 
-	if (file == NULL)
+	if (fd < 0)
 		die("%s (%s).", strerror(errno), path);
-	const int result = run_lines(sftp, file, true);
-	if (file != stdin)
-		fclose(file);
+	const int result = batch_run(sftp, fd, true);
+	if (fd != STDIN_FILENO)
+		close(fd);
 	return result;
 }
 
@@ -125,7 +82,7 @@ run_path(struct sftp *sftp, int *status)
 		char *const real = remote_real_path(&sftp->remote, path);
 
 		if (!sftp->options->quiet)
-			printf("Changing to: %s\n", path);
+			say("Changing to: %s\n", path);
 		if (real != NULL) {
 			free(sftp->remote.directory);
 			sftp->remote.directory = real;
@@ -151,7 +108,7 @@ run(struct sftp *sftp)
 		return run_batch(sftp);
 	if (sftp->interactive)
 		return edit_run(sftp);
-	return run_lines(sftp, stdin, false);
+	return batch_run(sftp, STDIN_FILENO, false);
 }
 
 int

@@ -6,13 +6,17 @@
 
 #include <nacre/transfer.h>
 
+/* Which lines of a batch may overlap: those that are marked with "-", all, or none. */
+enum overlap { OVERLAP_MARKED, OVERLAP_ALL, OVERLAP_NONE };
+
 /* sftp_options.c */
 struct sftp_options {
 	struct options connection; /* what scp's are */
 	const char *batch_file;    /* -b; "-": standard input */
 	bool recursive, preserve, resume, flush;
-	bool quiet;     /* -q, or a batch */
-	bool talkative; /* -N: not even then */
+	enum overlap overlap; /* -X overlap= */
+	bool quiet;           /* -q, or a batch */
+	bool talkative;       /* -N: not even then */
 	char *host, *user, *path;
 	int port;
 };
@@ -29,12 +33,22 @@ struct found_list {
 	size_t count;
 };
 
+/* A transfer that shares the session with others. */
+struct remote_transfer {
+	struct remote_transfer *next;
+	struct nacre_transfer *transfer;
+	enum nacre_transfer_side side; /* which of its ends the server is */
+};
+
 /* The session with the server. */
 struct remote {
 	struct link *link;
 	struct nacre_sftp *sftp;
 	bool lost;       /* nothing comes any more; it was said */
 	char *directory; /* absolute */
+	struct remote_transfer *transfers;
+	struct nacre_buffer *last_words; /* where what is said of its end goes; NULL: it is said */
+	const volatile sig_atomic_t *interrupted; /* by the person; NULL: nobody can */
 };
 
 /* sftp_remote.c: requests that are waited for. */
@@ -47,8 +61,20 @@ struct answer {
 };
 /* The tag that leads a reply to "answer", which must live until then. */
 struct nacre_sftp_tag answer_tag(struct answer *answer);
-/* Waits for it; false when the connection is gone. Frees nothing. */
+/* Waits for it; false when the connection is gone or the person does not want to wait. Frees
+ * nothing. */
 bool remote_await(struct remote *remote, struct answer *answer);
+/* The same for whatever "ready" tells of "what". */
+bool remote_wait(struct remote *remote, bool (*ready)(const void *what), const void *what);
+bool remote_interrupted(const struct remote *remote);
+/* Sends what is to be sent, waits so many milliseconds at most (negative: for ever), takes what has
+ * come. */
+void remote_move(struct remote *remote, int64_t timeout);
+/* The same until something comes, and lets tasks go on whose time has come. */
+void remote_turn(struct remote *remote);
+/* Runs a transfer to its end beside others; what it has to tell stays in its events. */
+void remote_run_transfer(
+    struct remote *remote, struct nacre_transfer *transfer, enum nacre_transfer_side side);
 void answer_free(struct answer *answer);
 /* True for success; else complains: the words of "doing", and why. */
 bool answer_ok(const struct answer *answer, const char *format, ...)
@@ -99,13 +125,16 @@ struct sftp {
 	struct remote remote;
 	bool show_progress, interactive;
 	bool finished;
-	const volatile sig_atomic_t *interrupted; /* NULL: nobody can */
 };
 /* Runs a line: 0, 1 after an error, -1 when the connection is gone. */
 int command_run(struct sftp *sftp, const char *line);
 /* The name of the command of that number, NULL behind the last; *remote: its arguments are remote
  * paths, *local: local ones. For completion. */
 const char *command_name(size_t number, bool *remote, bool *local);
+
+/* sftp_batch.c: runs the lines of a file; "strict": the first failure is the end. 0, or the exit
+ * status. */
+int batch_run(struct sftp *sftp, int fd, bool strict);
 
 /* sftp_copy.c */
 struct copy_flags {

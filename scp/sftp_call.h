@@ -2,7 +2,7 @@
 #ifndef SCP_SFTP_CALL_H
 #define SCP_SFTP_CALL_H
 
-#include <scp/sftp.h>
+#include <scp/sftp_plan.h>
 
 /* What stands behind a command's name: flags, and words. */
 struct call {
@@ -13,9 +13,22 @@ struct call {
 	size_t count;
 };
 
+/* What a command touches that others might touch, too. */
+enum touches {
+	TOUCHES_ALONE = 1, /* whatever comes before it must be done, and nothing else begins */
+	TOUCHES_NOTHING,
+	TOUCHES_LOOK,   /* looks at its first word, or the remote directory */
+	TOUCHES_FIRST,  /* changes its first word */
+	TOUCHES_SECOND, /* its second */
+	TOUCHES_PAIR,   /* both */
+	TOUCHES_GET,
+	TOUCHES_PUT
+};
+
 struct command {
 	const char *name;
 	int (*run)(const struct call *call);
+	enum touches touches;
 	const char *flags;     /* letters; those in front of a bar exclude each other */
 	size_t least;          /* words; what is too many is passed over, as OpenSSH does */
 	const char *too_few;   /* what is said of fewer words */
@@ -33,6 +46,9 @@ bool call_number(const struct call *call, int base, unsigned long most, uint32_t
 bool call_server_has(const struct call *call, enum nacre_sftp_extension extension);
 /* A word as a plain name, seen from the remote directory. */
 char *call_remote_name(const struct call *call, size_t word);
+
+/* sftp_plan.c */
+void plan_of_call(const struct call *call, struct plan *plan);
 
 /* sftp_local.c: NULL: a shell to type into. */
 int shell_run(const char *command);

@@ -68,14 +68,14 @@ static int
 run_progress(const struct call *call)
 {
 	call->sftp->show_progress = !call->sftp->show_progress;
-	printf("Progress meter %s\n", call->sftp->show_progress ? "enabled" : "disabled");
+	say("Progress meter %s\n", call->sftp->show_progress ? "enabled" : "disabled");
 	return 0;
 }
 
 static int
 run_version(const struct call *call)
 {
-	printf("SFTP protocol version %u\n", nacre_sftp_version(call->sftp->remote.sftp));
+	say("SFTP protocol version %u\n", nacre_sftp_version(call->sftp->remote.sftp));
 	return 0;
 }
 
@@ -94,52 +94,63 @@ static int run_help(const struct call *call);
 
 /* clang-format off */
 static const struct command commands[] = {
-/*	name	 function	flags		words	what is said of fewer		remote local	arguments			help */
-    {"bye",	 run_quit,	"",		0, NULL,				false, false, "",			"Quit sftp"},
-    {"cd",	 run_cd,	"",		0, NULL,				true, false, "path",			"Change remote directory to 'path'"},
-    {"chgrp",	 run_chown,	"h",		2, PATH_NEEDED("chgrp"),		true, false, "[-h] grp path",		"Change group of file 'path' to 'grp'"},
-    {"chmod",	 run_chmod,	"h",		2, PATH_NEEDED("chmod"),		true, false, "[-h] mode path",		"Change permissions of file 'path' to 'mode'"},
-    {"chown",	 run_chown,	"h",		2, PATH_NEEDED("chown"),		true, false, "[-h] own path",		"Change owner of file 'path' to 'own'"},
-    {"copy",	 run_copy,	"",		2, PATHS_NEEDED("copy"),		true, false, "oldpath newpath",		"Copy remote file"},
-    {"cp",	 run_copy,	"",		2, PATHS_NEEDED("cp"),		true, false, "oldpath newpath",		"Copy remote file"},
-    {"df",	 run_df,	"hi",		0, NULL,				true, false, "[-hi] [path]",		"Display statistics for current directory or\n                                   filesystem containing 'path'"},
-    {"exit",	 run_quit,	"",		0, NULL,				false, false, "",			"Quit sftp"},
-    {"get",	 run_get,	"afpPrR",	1, ONE_NEEDED("get"),		true, false, "[-afpR] remote [local]",	"Download file"},
-    {"help",	 run_help,	"",		0, NULL,				false, false, "",			"Display this help text"},
-    {"lcd",	 run_lcd,	"",		0, NULL,				false, true, "path",			"Change local directory to 'path'"},
-    {"lls",	 run_lls,	NULL,		0, NULL,			false, true, "[ls-options [path]]",	"Display local directory listing"},
-    {"lmkdir",	 run_lmkdir,	"",		1, PATH_NEEDED("lmkdir"),		false, true, "path",			"Create local directory"},
-    {"ln",	 run_ln,	"s",		2, PATHS_NEEDED("ln"),		true, false, "[-s] oldpath newpath",	"Link remote file (-s for symlink)"},
-    {"lpwd",	 run_lpwd,	"",		0, NULL,				false, false, "",			"Print local working directory"},
-    {"ls",	 run_ls,	"1ln|afhrSt",	0, NULL,				true, false, "[-1afhlnrSt] [path]",	"Display remote directory listing"},
-    {"lumask",	 run_lumask,	"",		1, "You must supply a numeric argument to the lumask command.", false, false, "umask", "Set local umask to 'umask'"},
-    {"mkdir",	 run_mkdir,	"",		1, PATH_NEEDED("mkdir"),		true, false, "path",			"Create remote directory"},
-    {"progress", run_progress,	"",		0, NULL,				false, false, "",			"Toggle display of progress meter"},
-    {"put",	 run_put,	"afpPrR",	1, ONE_NEEDED("put"),		false, true, "[-afpR] local [remote]",	"Upload file"},
-    {"pwd",	 run_pwd,	"",		0, NULL,				false, false, "",			"Display remote working directory"},
-    {"quit",	 run_quit,	"",		0, NULL,				false, false, "",			"Quit sftp"},
-    {"reget",	 run_get,	"fpPrR",	1, ONE_NEEDED("reget"),		true, false, "[-fpR] remote [local]",	"Resume download file"},
-    {"rename",	 run_rename,	"l",		2, PATHS_NEEDED("rename"),		true, false, "oldpath newpath",		"Rename remote file"},
-    {"reput",	 run_put,	"fpPrR",	1, ONE_NEEDED("reput"),		false, true, "[-fpR] local [remote]",	"Resume upload file"},
-    {"rm",	 run_rm,	"",		1, PATH_NEEDED("rm"),		true, false, "path",			"Delete remote file"},
-    {"rmdir",	 run_rmdir,	"",		1, PATH_NEEDED("rmdir"),		true, false, "path",			"Remove remote directory"},
-    {"symlink",	 run_symlink,	"",		2, PATHS_NEEDED("symlink"),		true, false, "oldpath newpath",		"Symlink remote file"},
-    {"version",	 run_version,	"",		0, NULL,				false, false, "",			"Show SFTP version"},
+/*	name	 function, touches	flags		words	what is said of fewer		remote local	arguments			help */
+    {"bye",	 run_quit, TOUCHES_ALONE,	"",		0, NULL,				false, false, "",			"Quit sftp"},
+    {"cd",	 run_cd, TOUCHES_ALONE,	"",		0, NULL,				true, false, "path",			"Change remote directory to 'path'"},
+    {"chgrp",	 run_chown, TOUCHES_SECOND,	"h",		2, PATH_NEEDED("chgrp"),		true, false, "[-h] grp path",		"Change group of file 'path' to 'grp'"},
+    {"chmod",	 run_chmod, TOUCHES_SECOND,	"h",		2, PATH_NEEDED("chmod"),		true, false, "[-h] mode path",		"Change permissions of file 'path' to 'mode'"},
+    {"chown",	 run_chown, TOUCHES_SECOND,	"h",		2, PATH_NEEDED("chown"),		true, false, "[-h] own path",		"Change owner of file 'path' to 'own'"},
+    {"copy",	 run_copy, TOUCHES_PAIR,	"",		2, PATHS_NEEDED("copy"),		true, false, "oldpath newpath",		"Copy remote file"},
+    {"cp",	 run_copy, TOUCHES_PAIR,	"",		2, PATHS_NEEDED("cp"),		true, false, "oldpath newpath",		"Copy remote file"},
+    {"df",	 run_df, TOUCHES_LOOK,	"hi",		0, NULL,				true, false, "[-hi] [path]",		"Display statistics for current directory or\nfilesystem containing 'path'"},
+    {"exit",	 run_quit, TOUCHES_ALONE,	"",		0, NULL,				false, false, "",			"Quit sftp"},
+    {"get",	 run_get, TOUCHES_GET,	"afpPrR",	1, ONE_NEEDED("get"),		true, false, "[-afpR] remote [local]",	"Download file"},
+    {"help",	 run_help, TOUCHES_ALONE,	"",		0, NULL,				false, false, "",			"Display this help text"},
+    {"lcd",	 run_lcd, TOUCHES_ALONE,	"",		0, NULL,				false, true, "path",			"Change local directory to 'path'"},
+    {"lls",	 run_lls, TOUCHES_ALONE,	NULL,		0, NULL,			false, true, "[ls-options [path]]",	"Display local directory listing"},
+    {"lmkdir",	 run_lmkdir, TOUCHES_ALONE,	"",		1, PATH_NEEDED("lmkdir"),		false, true, "path",			"Create local directory"},
+    {"ln",	 run_ln, TOUCHES_PAIR,	"s",		2, PATHS_NEEDED("ln"),		true, false, "[-s] oldpath newpath",	"Link remote file (-s for symlink)"},
+    {"lpwd",	 run_lpwd, TOUCHES_NOTHING,	"",		0, NULL,				false, false, "",			"Print local working directory"},
+    {"ls",	 run_ls, TOUCHES_LOOK,	"1ln|afhrSt",	0, NULL,				true, false, "[-1afhlnrSt] [path]",	"Display remote directory listing"},
+    {"lumask",	 run_lumask, TOUCHES_ALONE,	"",		1, "You must supply a numeric argument to the lumask command.", false, false, "umask", "Set local umask to 'umask'"},
+    {"mkdir",	 run_mkdir, TOUCHES_FIRST,	"",		1, PATH_NEEDED("mkdir"),		true, false, "path",			"Create remote directory"},
+    {"progress", run_progress, TOUCHES_ALONE,	"",		0, NULL,				false, false, "",			"Toggle display of progress meter"},
+    {"put",	 run_put, TOUCHES_PUT,	"afpPrR",	1, ONE_NEEDED("put"),		false, true, "[-afpR] local [remote]",	"Upload file"},
+    {"pwd",	 run_pwd, TOUCHES_NOTHING,	"",		0, NULL,				false, false, "",			"Display remote working directory"},
+    {"quit",	 run_quit, TOUCHES_ALONE,	"",		0, NULL,				false, false, "",			"Quit sftp"},
+    {"reget",	 run_get, TOUCHES_GET,	"fpPrR",	1, ONE_NEEDED("reget"),		true, false, "[-fpR] remote [local]",	"Resume download file"},
+    {"rename",	 run_rename, TOUCHES_PAIR,	"l",		2, PATHS_NEEDED("rename"),		true, false, "oldpath newpath",		"Rename remote file"},
+    {"reput",	 run_put, TOUCHES_PUT,	"fpPrR",	1, ONE_NEEDED("reput"),		false, true, "[-fpR] local [remote]",	"Resume upload file"},
+    {"rm",	 run_rm, TOUCHES_FIRST,	"",		1, PATH_NEEDED("rm"),		true, false, "path",			"Delete remote file"},
+    {"rmdir",	 run_rmdir, TOUCHES_FIRST,	"",		1, PATH_NEEDED("rmdir"),		true, false, "path",			"Remove remote directory"},
+    {"symlink",	 run_symlink, TOUCHES_PAIR,	"",		2, PATHS_NEEDED("symlink"),		true, false, "oldpath newpath",		"Symlink remote file"},
+    {"version",	 run_version, TOUCHES_NOTHING,	"",		0, NULL,				false, false, "",			"Show SFTP version"},
     /* Other names for those above. */
-    {"chdir",	 run_cd,	"",		0, NULL,				true, false, NULL,			NULL},
-    {"dir",	 run_ls,	"1ln|afhrSt",	0, NULL,				true, false, NULL,			NULL},
-    {"lchdir",	 run_lcd,	"",		0, NULL,				false, true, NULL,			NULL},
-    {"mget",	 run_get,	"afpPrR",	1, ONE_NEEDED("mget"),		true, false, NULL,			NULL},
-    {"mput",	 run_put,	"afpPrR",	1, ONE_NEEDED("mput"),		false, true, NULL,			NULL},
-    {"?",	 run_help,	"",		0, NULL,				false, false, NULL,			NULL},
+    {"chdir",	 run_cd, TOUCHES_ALONE,	"",		0, NULL,				true, false, NULL,			NULL},
+    {"dir",	 run_ls, TOUCHES_LOOK,	"1ln|afhrSt",	0, NULL,				true, false, NULL,			NULL},
+    {"lchdir",	 run_lcd, TOUCHES_ALONE,	"",		0, NULL,				false, true, NULL,			NULL},
+    {"mget",	 run_get, TOUCHES_GET,	"afpPrR",	1, ONE_NEEDED("mget"),		true, false, NULL,			NULL},
+    {"mput",	 run_put, TOUCHES_PUT,	"afpPrR",	1, ONE_NEEDED("mput"),		false, true, NULL,			NULL},
+    {"?",	 run_help, TOUCHES_ALONE,	"",		0, NULL,				false, false, NULL,			NULL},
 };
 /* clang-format on */
+
+/* "help" may be of two lines. */
+static void
+print_help(const char *usage, const char *help)
+{
+	const size_t length = strcspn(help, "\n");
+
+	say("%-34s %.*s\n", usage, (int)length, help);
+	if (help[length] != '\0')
+		say("%-34s %s\n", "", help + length + 1);
+}
 
 static int
 run_help(const struct call *call)
 {
 	(void)call;
-	printf("Available commands:\n");
+	say("Available commands:\n");
 	for (size_t i = 0; i < COUNT(commands); i++) {
 		char usage[80];
 
@@ -147,10 +158,11 @@ run_help(const struct call *call)
 			continue;
 		snprintf(usage, sizeof usage, "%s%s%s", commands[i].name,
 		    *commands[i].arguments != '\0' ? " " : "", commands[i].arguments);
-		printf("%-34s %s\n", usage, commands[i].help);
+		print_help(usage, commands[i].help);
 	}
-	printf("%-34s %s\n%-34s %s\n%-34s %s\n", "!command", "Execute 'command' in local shell",
-	    "!", "Escape to local shell", "?", "Synonym for help");
+	print_help("!command", "Execute 'command' in local shell");
+	print_help("!", "Escape to local shell");
+	print_help("?", "Synonym for help");
 	return 0;
 }
 
@@ -212,31 +224,31 @@ take_flags(struct call *call)
 	return true;
 }
 
-static int
-run_words(struct sftp *sftp, const struct words *words)
+/* Finds the command that words are, its flags and its arguments. False after a message. */
+static bool
+read_call(struct sftp *sftp, const struct words *words, struct call *call)
 {
-	struct call call = {.sftp = sftp,
+	*call = (struct call){.sftp = sftp,
 	    .command = find(words->items[0]),
 	    .words = words->items + 1,
 	    .count = words->count - 1};
-
-	if (call.command == NULL) {
+	if (call->command == NULL) {
 		complain("Invalid command.");
-		return 1;
+		return false;
 	}
-	if (!take_flags(&call))
-		return 1;
-	if (call.count < call.command->least) {
-		complain("%s", call.command->too_few);
-		return 1;
-	}
-	return call.command->run(&call);
+	if (!take_flags(call))
+		return false;
+	if (call->count >= call->command->least)
+		return true;
+	complain("%s", call->command->too_few);
+	return false;
 }
 
 int
 command_run(struct sftp *sftp, const char *line)
 {
 	struct words words = {0};
+	struct call call;
 	int status = 0;
 
 	line += strspn(line, " \t\r\n");
@@ -247,8 +259,29 @@ command_run(struct sftp *sftp, const char *line)
 	if (line_split(line, &words) != 0)
 		status = 1;
 	else if (words.count > 0)
-		status = run_words(sftp, &words);
+		status = read_call(sftp, &words, &call) ? call.command->run(&call) : 1;
 	words_free(&words);
 	fflush(stdout);
 	return sftp->remote.lost ? -1 : status;
+}
+
+void
+command_plan(struct sftp *sftp, const char *line, struct plan *plan)
+{
+	struct nacre_buffer unsaid = {0};
+	struct nacre_buffer *const before = message_divert(&unsaid);
+	struct words words = {0};
+	struct call call;
+
+	*plan = (struct plan){.alone = true};
+	line += strspn(line, " \t\r\n");
+	if (*line != '!' && line_split(line, &words) == 0) {
+		if (words.count == 0)
+			plan->alone = false;
+		else if (read_call(sftp, &words, &call))
+			plan_of_call(&call, plan);
+	}
+	words_free(&words);
+	message_divert(before);
+	nacre_buffer_free(&unsaid);
 }

@@ -1,5 +1,6 @@
 /* sftp: get and put, by the engine that scp has. */
 #include <scp/sftp.h>
+#include <scp/sftp_task.h>
 
 #include <errno.h>
 #include <glob.h>
@@ -56,7 +57,7 @@ transfer(struct sftp *sftp, const struct copy_flags *flags, const char *source,
 	    .target = upload ? sftp->remote.link : NULL,
 	    .meter = sftp->show_progress ? meter_new() : NULL,
 	    .directory = upload ? "Entering" : "Retrieving",
-	    .interrupted = sftp->interrupted,
+	    .interrupted = sftp->remote.interrupted,
 	};
 	struct nacre_transfer *transfer;
 
@@ -64,13 +65,20 @@ transfer(struct sftp *sftp, const struct copy_flags *flags, const char *source,
 	    (upload ? nacre_transfer_add(transfer, source)
 		    : nacre_transfer_add_known(transfer, source, attributes)) != 0)
 		die("%s", nacre_error_string(NACRE_ERROR_MEMORY));
-	pump_run(&pump, transfer);
-	const bool stopped = sftp->interrupted != NULL && *sftp->interrupted != 0;
+	if (task_is_current()) {
+		remote_run_transfer(&sftp->remote, transfer,
+		    upload ? NACRE_TRANSFER_TARGET : NACRE_TRANSFER_SOURCE);
+		pump_show_events(&pump, transfer);
+		pump.lost = sftp->remote.lost;
+	} else {
+		pump_run(&pump, transfer);
+	}
+	const bool stopped = remote_interrupted(&sftp->remote);
 	const int status = stopped || nacre_transfer_status(transfer) != 0;
 	nacre_transfer_free(transfer);
 	meter_free(pump.meter);
 	if (stopped)
-		putchar('\n');
+		say("\n");
 	sftp->remote.lost |= pump.lost;
 	return pump.lost ? -1 : status;
 }
@@ -80,14 +88,14 @@ transfer(struct sftp *sftp, const struct copy_flags *flags, const char *source,
 static bool
 goes_on(const struct sftp *sftp)
 {
-	return !sftp->remote.lost && (sftp->interrupted == NULL || *sftp->interrupted == 0);
+	return !sftp->remote.lost && !remote_interrupted(&sftp->remote);
 }
 
 static void
 announce(const struct sftp *sftp, const char *what, const char *source, const char *target)
 {
 	if (!sftp->options->quiet)
-		printf("%s %s to %s\n", what, source, target);
+		say("%s %s to %s\n", what, source, target);
 	fflush(stdout);
 }
 

@@ -296,7 +296,7 @@ edit_run(struct sftp *sftp)
 	EditLine *const editor = make_editor(sftp, lines);
 	int status = 0;
 
-	sftp->interrupted = &interrupted;
+	sftp->remote.interrupted = &interrupted;
 	sigaction(SIGINT, &action, NULL);
 	while (!sftp->finished && status >= 0) {
 		HistEvent event;

@@ -173,19 +173,6 @@ time_text(uint32_t when, char *text, size_t room)
 		snprintf(text, room, "?");
 }
 
-/* Names are the server's: what a terminal would act on is shown as '?'. */
-static void
-put_name(const char *name, int width)
-{
-	char *const copy = strdup(name);
-
-	for (char *p = copy; p != NULL && *p != '\0'; p++)
-		if ((unsigned char)*p < 0x20 || *p == 0x7f)
-			*p = '?';
-	printf("%-*s", width, copy != NULL ? copy : "");
-	free(copy);
-}
-
 static void
 print_long(const struct listing *listing, const struct found *found, const char *name)
 {
@@ -193,8 +180,7 @@ print_long(const struct listing *listing, const struct found *found, const char 
 	char mode[11], user[64], group[64], size[32], when[32];
 
 	if (found->long_name != NULL) {
-		put_name(found->long_name, 0);
-		putchar('\n');
+		say("%s\n", found->long_name);
 		return;
 	}
 	mode_text(attributes->permissions, mode);
@@ -205,9 +191,7 @@ print_long(const struct listing *listing, const struct found *found, const char 
 	else
 		snprintf(size, sizeof size, "%llu", (unsigned long long)attributes->size);
 	time_text(attributes->mtime, when, sizeof when);
-	printf("%s    ? %-8s %-8s %8s %s ", mode, user, group, size, when);
-	put_name(name, 0);
-	putchar('\n');
+	say("%s    ? %-8s %-8s %8s %s %s\n", mode, user, group, size, when, name);
 }
 
 static unsigned
@@ -234,18 +218,20 @@ print_columns(const struct found_list *list, const char *strip, size_t longest)
 {
 	const size_t width = terminal_width();
 	const size_t columns = width / (longest + 2) > 0 ? width / (longest + 2) : 1;
-	const size_t each = width / columns;
-	size_t column = 0;
+	struct nacre_buffer row = {0};
 
 	for (size_t i = 0; i < list->count; i++) {
-		put_name(shown(&list->items[i], strip), (int)each);
-		if (++column >= columns) {
-			putchar('\n');
-			column = 0;
-		}
+		nacre_put_format(
+		    &row, "%-*s", (int)(width / columns), shown(&list->items[i], strip));
+		if ((i + 1) % columns != 0 && i + 1 < list->count)
+			continue;
+		nacre_put_byte(&row, 0);
+		if (row.failed)
+			die("%s", nacre_error_string(NACRE_ERROR_MEMORY));
+		say("%s\n", (const char *)nacre_buffer_span(&row).data);
+		nacre_buffer_consume(&row, nacre_buffer_length(&row));
 	}
-	if (column > 0)
-		putchar('\n');
+	nacre_buffer_free(&row);
 }
 
 /* Order --------------------------------------------------------------------------------------- */
@@ -280,8 +266,7 @@ print(struct listing *listing, struct found_list *list, const char *strip, size_
 		if ((listing->flags & LIST_LONG) != 0) {
 			print_long(listing, &list->items[i], name);
 		} else {
-			put_name(name, 0);
-			putchar('\n');
+			say("%s\n", name);
 		}
 	}
 }

@@ -19,7 +19,7 @@ run_lpwd(const struct call *call)
 		complain("Couldn't get local cwd: %s", strerror(errno));
 		return 1;
 	}
-	printf("Local working directory: %s\n", path);
+	say("Local working directory: %s\n", path);
 	free(path);
 	return 0;
 }
@@ -59,7 +59,7 @@ run_lumask(const struct call *call)
 	if (!call_number(call, 8, 0777, &mask))
 		return 1;
 	umask((mode_t)mask);
-	printf("Local umask: %03o\n", mask);
+	say("Local umask: %03o\n", mask);
 	return 0;
 }
 

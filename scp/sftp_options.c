@@ -46,6 +46,24 @@ set_batch(struct sftp_options *options, const char *path)
 }
 
 static void
+set_transfer_option(struct sftp_options *options, const char *text)
+{
+	static const char *const overlaps[] = {
+	    [OVERLAP_MARKED] = "marked", [OVERLAP_ALL] = "all", [OVERLAP_NONE] = "none"};
+
+	if (strncmp(text, "overlap=", 8) != 0) {
+		option_set_transfer_option(&options->connection, text);
+		return;
+	}
+	for (size_t i = 0; i < sizeof overlaps / sizeof *overlaps; i++)
+		if (strcmp(text + 8, overlaps[i]) == 0) {
+			options->overlap = (enum overlap)i;
+			return;
+		}
+	die("Invalid overlap \"%s\": it is \"marked\", \"all\" or \"none\"", text + 8);
+}
+
+static void
 set_server(struct sftp_options *options, const char *command)
 {
 	options->connection.sftp_server = command;
@@ -81,6 +99,7 @@ static const struct {
     {'N', offsetof(struct sftp_options, talkative), NULL},
     {'R', 0, set_requests},
     {'S', 0, set_program},
+    {'X', 0, set_transfer_option},
     {'a', offsetof(struct sftp_options, resume), NULL},
     {'b', 0, set_batch},
     {'f', offsetof(struct sftp_options, flush), NULL},
@@ -98,7 +117,6 @@ static const struct {
     {'1', option_refuse_version_1},
     {'2', option_accept_version_2},
     {'F', option_set_user_file},
-    {'X', option_set_transfer_option},
     {'l', option_set_limit},
     {'v', option_be_verbose},
 };

@@ -39,7 +39,7 @@ run_cd(const struct call *call)
 int
 run_pwd(const struct call *call)
 {
-	printf("Remote working directory: %s\n", call->sftp->remote.directory);
+	say("Remote working directory: %s\n", call->sftp->remote.directory);
 	return 0;
 }
 
@@ -60,20 +60,20 @@ print_blocks(const struct capacity *capacity, bool human)
 	const uint64_t used = capacity->blocks - capacity->free;
 	const uint64_t figures[] = {capacity->blocks, used, capacity->available, capacity->free};
 
-	printf(human ? "    Size     Used    Avail   (root)    %%Capacity\n"
-		     : "        Size         Used        Avail       (root)    %%Capacity\n");
+	say(human ? "    Size     Used    Avail   (root)    %%Capacity\n"
+		  : "        Size         Used        Avail       (root)    %%Capacity\n");
 	for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
 		char text[32];
 
 		if (human)
 			format_bytes(figures[i] * unit, true, text, sizeof text);
 		if (human)
-			printf(i == 0 ? "%8s" : " %8s", text);
+			say(i == 0 ? "%8s" : " %8s", text);
 		else
-			printf(i == 0 ? "%12llu" : " %12llu",
+			say(i == 0 ? "%12llu" : " %12llu",
 			    (unsigned long long)(figures[i] * unit / 1024));
 	}
-	printf("         %3u%%\n", percent(used, capacity->blocks));
+	say("         %3u%%\n", percent(used, capacity->blocks));
 }
 
 static void
@@ -81,8 +81,8 @@ print_files(const struct capacity *capacity)
 {
 	const uint64_t used = capacity->files - capacity->files_free;
 
-	printf("     Inodes        Used       Avail      (root)    %%Capacity\n");
-	printf("%11llu %11llu %11llu %11llu         %3u%%\n", (unsigned long long)capacity->files,
+	say("     Inodes        Used       Avail      (root)    %%Capacity\n");
+	say("%11llu %11llu %11llu %11llu         %3u%%\n", (unsigned long long)capacity->files,
 	    (unsigned long long)used, (unsigned long long)capacity->files_available,
 	    (unsigned long long)capacity->files_free, percent(used, capacity->files));
 }

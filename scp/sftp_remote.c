@@ -1,5 +1,6 @@
 /* sftp: requests to the server, one at a time or several, and the wait for their replies. */
 #include <scp/sftp.h>
+#include <scp/sftp_task.h>
 
 #include <nacre/poller.h>
 
@@ -9,6 +10,9 @@
 
 /* Each READDIR gives a hundred names or so. */
 #define ENTRIES_MOST 1000000
+#define READDIRS     2
+/* Milliseconds after which an interruption is noticed that came just before a wait. */
+#define POLL_INTERVAL 500
 
 static void
 out_of_memory(void)
@@ -68,17 +72,37 @@ keep(struct answer *answer, const struct nacre_sftp_reply *reply)
 static void
 send_requests(struct remote *remote)
 {
-	size_t room, used;
-
-	while (nacre_sftp_output_length(remote->sftp) > 0) {
+	for (;;) {
+		size_t room;
 		uint8_t *const place = link_room(remote->link, &room);
 
 		if (place == NULL)
 			break;
-		used = nacre_sftp_output(remote->sftp, place, room, nacre_clock_ms());
+		size_t used = nacre_sftp_output(remote->sftp, place, room, nacre_clock_ms());
+		for (const struct remote_transfer *one = remote->transfers;
+		     one != NULL && used < room; one = one->next)
+			used += nacre_transfer_output(
+			    one->transfer, one->side, place + used, room - used, nacre_clock_ms());
 		link_commit(remote->link, used);
+		if (used == 0)
+			break;
 	}
 	link_flush(remote->link);
+}
+
+static void
+hand_out(struct remote *remote, struct nacre_sftp_reply *reply)
+{
+	if (reply->message == 0 || reply->message == NACRE_SFTP_VERSION_REPLY)
+		return;
+	if (reply->owner == NULL) {
+		if (reply->tag.context != NULL)
+			keep(reply->tag.context, reply);
+		return;
+	}
+	for (const struct remote_transfer *one = remote->transfers; one != NULL; one = one->next)
+		if (one->transfer == reply->owner)
+			nacre_transfer_reply(one->transfer, one->side, reply, nacre_clock_ms());
 }
 
 /* Everything that has come. False after a message. */
@@ -95,31 +119,95 @@ take_replies(struct remote *remote)
 			complain("%s", nacre_sftp_error(remote->sftp));
 			return false;
 		}
-		if (reply.message != 0 && reply.tag.context != NULL)
-			keep(reply.tag.context, &reply);
+		hand_out(remote, &reply);
 		link_consumed(remote->link, (size_t)used);
 	}
 	return true;
 }
 
-bool
-remote_await(struct remote *remote, struct answer *answer)
+void
+remote_move(struct remote *remote, int64_t timeout)
 {
 	const bool wants_input = true;
 
-	while (!remote->lost) {
-		send_requests(remote);
-		remote->lost = !take_replies(remote);
-		if (answer->message != 0)
-			return true;
-		if (!remote->lost && link_ended(remote->link)) {
-			complain("Connection closed");
-			remote->lost = true;
-		}
-		if (!remote->lost)
-			link_wait(&remote->link, &wants_input, 1, -1);
+	send_requests(remote);
+	if (timeout != 0 && !remote->lost)
+		link_wait(&remote->link, &wants_input, 1, timeout);
+	struct nacre_buffer *const before =
+	    remote->last_words != NULL ? message_divert(remote->last_words) : NULL;
+	remote->lost = remote->lost || !take_replies(remote);
+	if (!remote->lost && link_ended(remote->link)) {
+		complain("Connection closed");
+		remote->lost = true;
 	}
+	if (remote->last_words != NULL)
+		message_divert(before);
+}
+
+void
+remote_turn(struct remote *remote)
+{
+	/* What tasks ask for now leaves before anything is waited for. */
+	const bool resumed = tasks_resume(remote->lost) > 0;
+
+	if (!remote->lost)
+		remote_move(remote, resumed ? 0 : remote->interrupted != NULL ? POLL_INTERVAL : -1);
+}
+
+bool
+remote_interrupted(const struct remote *remote)
+{
+	return remote->interrupted != NULL && *remote->interrupted != 0;
+}
+
+bool
+remote_wait(struct remote *remote, bool (*ready)(const void *what), const void *what)
+{
+	if (task_is_current()) {
+		while (!ready(what) && !remote->lost)
+			task_wait(ready, what);
+		return ready(what);
+	}
+	remote_move(remote, 0);
+	while (!ready(what) && !remote->lost && !remote_interrupted(remote))
+		remote_turn(remote);
+	return ready(what);
+}
+
+static bool
+is_answered(const void *what)
+{
+	return ((const struct answer *)what)->message != 0;
+}
+
+bool
+remote_await(struct remote *remote, struct answer *answer)
+{
+	if (remote_wait(remote, is_answered, answer))
+		return true;
+	nacre_sftp_forget(remote->sftp, answer);
 	return false;
+}
+
+static bool
+is_through(const void *what)
+{
+	return nacre_transfer_finished(what);
+}
+
+void
+remote_run_transfer(
+    struct remote *remote, struct nacre_transfer *transfer, enum nacre_transfer_side side)
+{
+	struct remote_transfer own = {
+	    .transfer = transfer, .side = side, .next = remote->transfers};
+	struct remote_transfer **link = &remote->transfers;
+
+	remote->transfers = &own;
+	remote_wait(remote, is_through, transfer);
+	while (*link != &own)
+		link = &(*link)->next;
+	*link = own.next;
 }
 
 bool
@@ -218,8 +306,9 @@ found_free(struct found_list *list)
 	*list = (struct found_list){0};
 }
 
-/* A name with a slash in it would lead elsewhere. */
-static void
+/* A name with a slash in it would lead elsewhere. False when there are too many, or fewer than are
+ * announced. */
+static bool
 take_names(const struct answer *answer, struct found_list *list)
 {
 	struct nacre_reader reader = nacre_reader_of(nacre_buffer_span(&answer->content));
@@ -231,25 +320,41 @@ take_names(const struct answer *answer, struct found_list *list)
 		    memchr(name.file_name.data, '\0', name.file_name.length) == NULL)
 			found_add(list, nacre_span_to_string(name.file_name), &name.attributes,
 			    nacre_span_to_string(name.long_name));
+	return list->count < ENTRIES_MOST && !reader.failed;
 }
 
+/* Asks for two pieces at once: the second one of most directories is their end. */
 static bool
-read_directory(struct remote *remote, struct nacre_span handle, struct found_list *list)
+read_directory(
+    struct remote *remote, struct nacre_span handle, const char *path, struct found_list *list)
 {
+	struct answer answers[READDIRS] = {0};
+	size_t asked = 0, taken = 0;
 	bool more = true, good = true;
 
-	while (more && good) {
-		struct answer answer = {0};
-		const struct nacre_sftp_tag tag = answer_tag(&answer);
+	while (taken < asked || more) {
+		struct answer *const answer = &answers[taken % READDIRS];
 
-		nacre_sftp_handle_request(remote->sftp, NACRE_SFTP_READDIR, handle, &tag);
-		good = remote_await(remote, &answer);
-		more = good && answer.message == NACRE_SFTP_NAME && answer.count > 0;
-		if (more)
-			take_names(&answer, list);
-		else if (good && answer.status != NACRE_SFTP_EOF)
-			good = answer_ok(&answer, "Couldn't read directory");
-		answer_free(&answer);
+		while (more && asked < taken + READDIRS) {
+			const struct nacre_sftp_tag tag = answer_tag(&answers[asked++ % READDIRS]);
+
+			nacre_sftp_handle_request(remote->sftp, NACRE_SFTP_READDIR, handle, &tag);
+		}
+		good &= remote_await(remote, answer);
+		taken++;
+		if (more && good && answer->message == NACRE_SFTP_NAME && answer->count > 0) {
+			more = good = take_names(answer, list);
+			if (!good)
+				complain(
+				    "remote readdir(\"%s\"): the listing has no end or makes no "
+				    "sense",
+				    path);
+		} else {
+			if (more && good && answer->status != NACRE_SFTP_EOF)
+				good = answer_ok(answer, "Couldn't read directory");
+			more = false;
+		}
+		answer_free(answer);
 	}
 	return good;
 }
@@ -268,7 +373,7 @@ remote_list(struct remote *remote, const char *path, struct found_list *list)
 	if (good) {
 		const struct nacre_span handle = nacre_buffer_span(&answer.content);
 
-		good = read_directory(remote, handle, list);
+		good = read_directory(remote, handle, path, list);
 		nacre_sftp_handle_request(remote->sftp, NACRE_SFTP_CLOSE, handle, NULL);
 	}
 	answer_free(&answer);

@@ -61,7 +61,7 @@ bulk_answer(
     const struct bulk *bulk, const struct call *call, const char *path, struct answer *answer)
 {
 	if (!call->sftp->options->quiet)
-		printf("%s %s\n", bulk->announcement, path);
+		say("%s %s\n", bulk->announcement, path);
 	bool good = remote_await(&call->sftp->remote, answer);
 	if (good && bulk->quoted)
 		good = answer_ok(answer, "remote %s \"%s\"", bulk->what, path);

@@ -3,13 +3,15 @@
  * descriptors bring to whoever watches them. A plain session has no poller and waits for its four
  * descriptors alone.
  */
-#include "ssh/connection.h"
+#include "ssh/forward.h"
 
 #include <nacre/crypto.h>
 #include <nacre/log.h>
+#include <nacre/resolver.h>
 #include <nacre/terminal.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,6 +118,7 @@ free_gone(struct connection *connection, bool all)
 			continue;
 		}
 		*at = channel->next;
+		free(channel->description);
 		channel->kind->release(channel);
 	}
 }
@@ -136,6 +139,95 @@ connection_host(struct connection *connection)
 	if (host->poller == NULL && nacre_poller_new(&host->poller) != 0)
 		nacre_fatal("poller: %s", strerror(errno));
 	return host;
+}
+
+static void
+answers_ready(struct nacre_watch *watch, unsigned what)
+{
+	const struct connection *const connection = watch->owner;
+
+	(void)what;
+	nacre_resolver_ready(connection->resolver);
+}
+
+struct nacre_resolver *
+connection_resolver(struct connection *connection)
+{
+	if (connection->resolver != NULL)
+		return connection->resolver;
+	connection->resolver = nacre_resolver_new(connection->plan->config->address_family);
+	if (connection->resolver == NULL)
+		nacre_fatal("out of memory");
+	nacre_watch_init(&connection->resolver_watch, connection_host(connection)->poller,
+	    nacre_resolver_fd(connection->resolver), answers_ready, connection);
+	nacre_watch_want(&connection->resolver_watch, NACRE_POLL_READ);
+	return connection->resolver;
+}
+
+void
+connection_retire(struct connection *connection, void *pointer)
+{
+	nacre_put_bytes(&connection->retired, &pointer, sizeof pointer);
+}
+
+static void
+free_retired(struct connection *connection)
+{
+	const struct nacre_span retired = nacre_buffer_span(&connection->retired);
+	void *pointer;
+
+	for (size_t at = 0; at < retired.length; at += sizeof pointer) {
+		memcpy(&pointer, retired.data + at, sizeof pointer);
+		free(pointer);
+	}
+	nacre_buffer_clear(&connection->retired);
+}
+
+/* Time ---------------------------------------------------------------------------------------- */
+
+void
+connection_timer_set(struct connection *connection, struct timer *timer, uint64_t when)
+{
+	struct timer **at = &connection->timers;
+
+	while (*at != NULL && *at != timer)
+		at = &(*at)->next;
+	if (*at == NULL && when != 0) {
+		timer->next = NULL;
+		*at = timer;
+	} else if (*at != NULL && when == 0) {
+		*at = timer->next;
+	}
+	timer->when = when;
+}
+
+static uint64_t
+timers_deadline(const struct connection *connection)
+{
+	uint64_t deadline = UINT64_MAX;
+
+	for (const struct timer *at = connection->timers; at != NULL; at = at->next)
+		if (at->when < deadline)
+			deadline = at->when;
+	return deadline;
+}
+
+/* One that is due may set or stop others. */
+static void
+serve_timers(struct connection *connection)
+{
+	const uint64_t now = connection->timers != NULL ? nacre_clock_ms() : 0;
+	struct timer *at = connection->timers;
+
+	while (at != NULL) {
+		if (at->when > now) {
+			at = at->next;
+			continue;
+		}
+		connection_timer_set(connection, at, 0);
+		at->due(connection, at);
+		at = connection->timers;
+	}
 }
 
 void
@@ -284,6 +376,8 @@ static const struct opener {
 	void (*open)(struct connection *connection, const struct nacre_event *event);
 } openers[] = {
     {NACRE_CHANNEL_AGENT, agent_channel_open},
+    {NACRE_CHANNEL_FORWARDED_TCPIP, forward_remote_open},
+    {NACRE_CHANNEL_FORWARDED_STREAMLOCAL, forward_remote_open},
 };
 
 static void
@@ -369,9 +463,12 @@ collect_waits(const struct connection *connection, bool network_full, struct pol
 static int64_t
 wait_time(const struct connection *connection)
 {
-	const uint64_t deadline = nacre_client_deadline(connection->client);
+	const uint64_t timers = timers_deadline(connection);
+	uint64_t deadline = nacre_client_deadline(connection->client);
 	const uint64_t now = nacre_clock_ms();
 
+	if (timers < deadline)
+		deadline = timers;
 	if (connection->host.poller != NULL && nacre_poller_always_ready(connection->host.poller))
 		return 0;
 	if (deadline == UINT64_MAX)
@@ -453,6 +550,8 @@ turn(struct connection *connection, const sigset_t *mask)
 	const int flushed = flush_all(connection);
 	if (connection->something_gone)
 		free_gone(connection, false);
+	if (nacre_buffer_length(&connection->retired) > 0)
+		free_retired(connection);
 	if (connection->finished)
 		return;
 	settle(connection);
@@ -467,6 +566,7 @@ turn(struct connection *connection, const sigset_t *mask)
 		session_send_window_size(connection->own);
 	}
 	serve(connection, waits);
+	serve_timers(connection);
 	if (!connection->finished && nacre_client_tick(connection->client, nacre_clock_ms()) != 0)
 		connection_finish(connection, EXIT_OWN_ERROR);
 }
@@ -490,7 +590,10 @@ log_end(const struct connection *connection)
 static void
 let_go(struct connection *connection)
 {
+	forward_end(connection);
 	free_gone(connection, true);
+	free_retired(connection);
+	nacre_buffer_free(&connection->retired);
 	while (connection->replies != NULL) {
 		struct reply *const reply = connection->replies;
 
@@ -498,6 +601,49 @@ let_go(struct connection *connection)
 		free(reply);
 	}
 	nacre_poller_free(connection->host.poller);
+}
+
+/* The channel of the plan is all that we want; who takes over this process gets no other session. */
+static void
+forbid_sessions(const struct connection *connection)
+{
+	if (!nacre_client_knows_openssh(connection->client))
+		return;
+	nacre_log(NACRE_LOG_DEBUG1, "Requesting no-more-sessions@openssh.com");
+	nacre_session_no_more_sessions(connection->session);
+}
+
+static void
+leave_descriptors(bool but_for_messages)
+{
+	const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (null < 0)
+		return;
+	for (int fd = 0; fd <= (but_for_messages ? 1 : 2); fd++)
+		dup2(null, fd);
+	if (null > 2)
+		close(null);
+}
+
+/* -f: at once, or when it is known whether the server forwards what must be forwarded. */
+static void
+detach(struct connection *connection)
+{
+	const struct nacre_ssh_config *const config = connection->plan->config;
+
+	if (config->exit_on_forward_failure && connection->forwards_pending > 0)
+		nacre_log(NACRE_LOG_DEBUG1,
+		    "deferring postauth fork until remote forward confirmation received");
+	while (config->exit_on_forward_failure && connection->forwards_pending > 0 &&
+	       !connection->finished)
+		turn(connection, NULL);
+	if (connection->finished)
+		return;
+	go_to_background(connection->client);
+	/* Whoever reads from us would wait for as long as connections are forwarded. */
+	if (connection->own == NULL)
+		leave_descriptors(nacre_log_level_get() >= NACRE_LOG_DEBUG1);
 }
 
 int
@@ -515,9 +661,14 @@ connection_run(struct nacre_client *client, const struct session_plan *plan)
 	    .flush = flush,
 	    .context = &connection,
 	    .now = nacre_clock_ms()};
-	if (session_open(&connection) != 0)
+	forward_start(&connection);
+	if (!connection.finished && session_open(&connection) != 0)
 		connection_finish(&connection, EXIT_OWN_ERROR);
+	forbid_sessions(&connection);
+	nacre_log(NACRE_LOG_DEBUG1, "Entering interactive session.");
 	nacre_client_flush(client);
+	if (plan->config->fork_after_authentication)
+		detach(&connection);
 	/* While the server opens the channel: */
 	catch_signals(&mask);
 	if (connection.own != NULL)

@@ -35,8 +35,6 @@ struct channel_kind {
 	void (*closed)(struct channel *channel);
 	/* Frees the channel and what it holds; never NULL. */
 	void (*release)(struct channel *channel);
-	/* What ~# says of it behind its kind, appended; NULL: nothing. */
-	void (*describe)(const struct channel *channel, struct nacre_buffer *text);
 };
 
 /* The beginning of every channel's own struct. */
@@ -45,8 +43,9 @@ struct channel {
 	const struct channel_kind *kind;
 	struct connection *connection;
 	uint32_t number;
-	bool opening; /* ours, not confirmed yet */
-	bool gone;    /* to be freed when nothing refers to it any more */
+	char *description; /* as ~# lists it, from malloc(); NULL: the kind's name */
+	bool opening;      /* ours, not confirmed yet */
+	bool gone;         /* to be freed when nothing refers to it any more */
 };
 
 /* Who waits for the answer to a global request of ours. */
@@ -57,6 +56,19 @@ struct reply {
 	void *context;
 };
 
+/* Something that is due at a time. Whoever sets it keeps it until it is over. */
+struct timer {
+	struct timer *next;
+	uint64_t when; /* milliseconds; 0: not set */
+	void (*due)(struct connection *connection, struct timer *timer);
+};
+
+struct listener;
+struct remote_forward;
+struct socks_client;
+struct connecting;
+struct nacre_resolver;
+
 struct connection {
 	struct nacre_client *client;
 	struct nacre_session *session;
@@ -65,6 +77,15 @@ struct connection {
 	struct channel *channels;     /* the newest first */
 	struct session_channel *own;  /* the channel of the plan; NULL: there is none */
 	struct reply *replies, **replies_end;
+	struct listener *listeners;
+	struct remote_forward *remote_forwards;
+	unsigned forwards_pending; /* of the configuration: the server has not answered yet */
+	struct socks_client *socks_clients;
+	struct connecting *connecting;
+	struct nacre_resolver *resolver; /* made by connection_resolver() */
+	struct nacre_watch resolver_watch;
+	struct timer *timers;
+	struct nacre_buffer retired; /* pointers: see connection_retire() */
 	bool own_over; /* it has ended: the process does with the last of the others */
 	bool finished;
 	bool settled;
@@ -80,6 +101,12 @@ void connection_add(struct connection *connection, struct channel *channel,
     const struct channel_kind *kind, uint32_t number, bool opening);
 /* What relays need, and the poller for watches. */
 struct nacre_relay_host *connection_host(struct connection *connection);
+/* For host names that must be looked up. */
+struct nacre_resolver *connection_resolver(struct connection *connection);
+/* free()s a pointer once no descriptor is being served: nothing that has a watch may go before. */
+void connection_retire(struct connection *connection, void *pointer);
+/* Has timer->due called once at "when", in nacre_clock_ms(); again: at another time. 0: not at all. */
+void connection_timer_set(struct connection *connection, struct timer *timer, uint64_t when);
 /* The loop ends after this turn; the first status that is told counts. */
 void connection_finish(struct connection *connection, int status);
 /* To be called right after a global request of ours that wants an answer. */
@@ -98,7 +125,10 @@ struct relayed {
 	struct channel channel;
 	struct nacre_relay relay;
 };
-/* Takes the descriptor over. Ours: data flows once it is open. */
+/* Takes the descriptor over (-1: there is none yet). Ours: data flows once it is open. The first is
+ * for a struct that begins with a struct relayed, all zero; the second allocates one. */
+void relayed_begin(struct relayed *relayed, struct connection *connection,
+    const struct channel_kind *kind, uint32_t number, int fd, bool opening);
 struct relayed *relayed_add(struct connection *connection, const struct channel_kind *kind,
     uint32_t number, int fd, bool opening);
 void relayed_opened(struct channel *channel);

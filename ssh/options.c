@@ -19,9 +19,12 @@
 #define SOURCE "command-line"
 
 static const char usage_text[] =
-    "usage: ssh [-46AaCfGgNnqsTtVvx] [-b bind_address] [-c cipher_spec] [-E log_file]\n"
-    "           [-e escape_char] [-F configfile] [-i identity_file] [-J destination]\n"
-    "           [-l login_name] [-m mac_spec] [-o option] [-p port] [-W host:port]\n"
+    "usage: ssh [-46AaCfGgKkMNnqsTtVvXxYy] [-B bind_interface] [-b bind_address]\n"
+    "           [-c cipher_spec] [-D [bind_address:]port] [-E log_file]\n"
+    "           [-e escape_char] [-F configfile] [-I pkcs11] [-i identity_file]\n"
+    "           [-J destination] [-L address] [-l login_name] [-m mac_spec]\n"
+    "           [-O ctl_cmd] [-o option] [-P tag] [-p port] [-R address]\n"
+    "           [-S ctl_path] [-W host:port] [-w local_tun[:remote_tun]]\n"
     "           destination [command [argument ...]]\n"
     "       ssh [-Q query_option]\n";
 
@@ -35,6 +38,7 @@ static const struct keyword_option {
     {'6', "AddressFamily inet6", NULL},
     {'A', "ForwardAgent yes", NULL},
     {'a', "ForwardAgent no", NULL},
+    {'B', "BindInterface \"%s\"", NULL},
     {'b', "BindAddress \"%s\"", NULL},
     {'C', "Compression yes", NULL},
     {'c', "Ciphers %s", NULL},
@@ -44,11 +48,14 @@ static const struct keyword_option {
     {'i', "IdentityFile \"%s\"", NULL},
     {'I', "PKCS11Provider %s", NULL},
     {'J', "ProxyJump %s", NULL},
+    {'K', "GSSAPIAuthentication yes", NULL},
+    {'k', "GSSAPIDelegateCredentials no", NULL},
     {'l', "User \"%s\"", NULL},
     {'m', "MACs %s", NULL},
     {'N', "SessionType none", "RequestTTY no"},
     {'n', "StdinNull yes", NULL},
     {'o', "%s", NULL},
+    {'P', "Tag \"%s\"", NULL},
     {'p', "Port %s", NULL},
     {'q', "LogLevel QUIET", NULL},
     {'s', "SessionType subsystem", NULL},
@@ -61,20 +68,12 @@ static const struct missing_option {
 	char letter;
 	const char *what;
 } missing_options[] = {
-    {'B', "binding to an interface (use -o BindInterface)"},
-    {'D', "dynamic forwarding"},
-    {'K', "GSSAPI"},
-    {'k', "GSSAPI"},
-    {'L', "local forwarding"},
     {'M', "connection sharing"},
     {'O', "connection sharing"},
-    {'P', "tags"},
-    {'R', "remote forwarding"},
     {'S', "connection sharing"},
     {'X', "X11 forwarding"},
     {'Y', "X11 forwarding"},
     {'w', "tunnels"},
-    {'y', "logging to syslog"},
 };
 
 static _Noreturn void
@@ -142,6 +141,64 @@ refuse_missing_option(int letter)
 			    letter, missing_options[i].what);
 			exit(255);
 		}
+}
+
+/* As the word of a keyword, in double quotes. */
+static void
+put_endpoint(struct nacre_buffer *text, const struct nacre_endpoint *end)
+{
+	if (end->path != NULL)
+		nacre_put_format(text, " \"%s\"", end->path);
+	else if (end->host != NULL)
+		nacre_put_format(text, " \"[%s]:%d\"", end->host, end->port);
+	else
+		nacre_put_format(text, " %d", end->port);
+}
+
+static const struct forward_option {
+	char letter;
+	const char *keyword, *name;
+	bool dynamic, remote;
+} forward_options[] = {
+    {'D', "DynamicForward", "dynamic", true, false},
+    {'L', "LocalForward", "local", false, false},
+    {'R', "RemoteForward", "remote", false, true},
+};
+
+static void
+add_forward(
+    struct command_line *line, const struct forward_option *option, const char *specification)
+{
+	struct nacre_forward forward;
+	struct nacre_buffer text = {0};
+
+	if (nacre_forward_parse(specification, option->dynamic, option->remote, &forward) != 0) {
+		fprintf(
+		    stderr, "Bad %s forwarding specification '%s'\n", option->name, specification);
+		exit(255);
+	}
+	nacre_put_format(&text, "%s", option->keyword);
+	put_endpoint(&text, &forward.listen);
+	if (!forward.dynamic)
+		put_endpoint(&text, &forward.connect);
+	char *const setting = nacre_span_to_string(nacre_buffer_span(&text));
+	if (setting == NULL)
+		nacre_fatal("out of memory");
+	set(line, setting);
+	free(setting);
+	nacre_buffer_free(&text);
+	nacre_forward_free(&forward);
+}
+
+static bool
+add_forward_option(struct command_line *line, int letter, const char *argument)
+{
+	for (size_t i = 0; i < sizeof forward_options / sizeof *forward_options; i++)
+		if (forward_options[i].letter == letter) {
+			add_forward(line, &forward_options[i], argument);
+			return true;
+		}
+	return false;
 }
 
 /* -W host:port, [address]:port. */
@@ -213,6 +270,9 @@ take_option(struct command_line *line, struct option_state *state, int letter)
 	case 'W':
 		set_stdio_forward(line, optarg);
 		break;
+	case 'y':
+		line->log_to_syslog = true;
+		break;
 	default:
 		refuse_option(letter, optopt);
 	}
@@ -246,7 +306,8 @@ read_options(struct command_line *line, struct option_state *state, int argc, ch
 			check_identity_file(optarg);
 		if (letter == 'l')
 			check_user(optarg);
-		if (!set_keyword_option(line, letter, optarg))
+		if (!set_keyword_option(line, letter, optarg) &&
+		    !add_forward_option(line, letter, optarg))
 			take_option(line, state, letter);
 	}
 }

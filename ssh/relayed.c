@@ -5,6 +5,18 @@
 
 #include <stdlib.h>
 
+void
+relayed_begin(struct relayed *relayed, struct connection *connection,
+    const struct channel_kind *kind, uint32_t number, int fd, bool opening)
+{
+	connection_add(connection, &relayed->channel, kind, number, opening);
+	nacre_relay_init(&relayed->relay, connection_host(connection), number);
+	if (fd >= 0)
+		nacre_relay_add(&relayed->relay, 0, fd, true, true, NACRE_STREAM_DATA);
+	if (!opening)
+		nacre_relay_start(&relayed->relay);
+}
+
 struct relayed *
 relayed_add(struct connection *connection, const struct channel_kind *kind, uint32_t number, int fd,
     bool opening)
@@ -13,11 +25,7 @@ relayed_add(struct connection *connection, const struct channel_kind *kind, uint
 
 	if (relayed == NULL)
 		nacre_fatal("out of memory");
-	connection_add(connection, &relayed->channel, kind, number, opening);
-	nacre_relay_init(&relayed->relay, connection_host(connection), number);
-	nacre_relay_add(&relayed->relay, 0, fd, true, true, NACRE_STREAM_DATA);
-	if (!opening)
-		nacre_relay_start(&relayed->relay);
+	relayed_begin(relayed, connection, kind, number, fd, opening);
 	return relayed;
 }
 

@@ -60,9 +60,6 @@ session_opened(struct session_channel *own, bool early)
 {
 	struct nacre_client *const client = own->channel.connection->client;
 
-	/* One is all that we want; who takes over this process gets no other. */
-	if (nacre_client_knows_openssh(client))
-		nacre_session_no_more_sessions(session_of(own));
 	if (!early)
 		session_request((void *)plan_of(own), client, own->channel.number);
 	if (plan_of(own)->terminal)

@@ -36,7 +36,8 @@ list_connections(const struct session_channel *own)
 	for (const struct channel *at = own->channel.connection->channels; at != NULL;
 	     at = at->next)
 		if (!at->gone)
-			dprintf(STDERR_FILENO, "  #%u %s\r\n", at->number, at->kind->name);
+			dprintf(STDERR_FILENO, "  #%u %s\r\n", at->number,
+			    at->description != NULL ? at->description : at->kind->name);
 }
 
 void

@@ -43,6 +43,7 @@ load_configuration(struct command_line *line)
 	    .version = "Nacre_" NACRE_VERSION,
 	    .user_file = line->user_file,
 	    .assemble = nacre_client_assemble,
+	    .canonicalize = nacre_client_canonicalize,
 	};
 
 	if (nacre_ssh_config_load(line->config, &request) == 0) {
@@ -82,7 +83,10 @@ open_log(const struct command_line *line)
 		perror(line->log_file);
 		exit(EXIT_OWN_ERROR);
 	}
+	if (line->log_to_syslog && line->log_file == NULL)
+		nacre_log_open("ssh", NACRE_LOG_SYSLOG, NULL, config->syslog_facility);
 	nacre_log_level_set((enum nacre_log_level)config->log_level);
+	nacre_log_verbose_set(config->log_verbose.words, config->log_verbose.count);
 	nacre_log(NACRE_LOG_DEBUG1, "Nacre_" NACRE_VERSION ", %s", nacre_crypto_versions(false));
 	log_notes(config);
 }
@@ -144,6 +148,15 @@ check_plan(const struct session_plan *plan)
 		nacre_fatal("%s", config->refuse_connection);
 }
 
+/* The command may rely on what is forwarded for it. */
+static bool
+forwards_first(const struct nacre_ssh_config *config)
+{
+	return !config->clear_all_forwardings &&
+	       (config->remote_forward.count > 0 ||
+		   (config->local_forward.count > 0 && config->exit_on_forward_failure));
+}
+
 /* A session that nothing stands before: no other channel, no command of ours, no parting. */
 static bool
 starts_at_once(const struct session_plan *plan)
@@ -151,7 +164,7 @@ starts_at_once(const struct session_plan *plan)
 	const struct nacre_ssh_config *const config = plan->config;
 
 	return plan->stdio_host == NULL && config->session_type != NACRE_SESSION_NONE &&
-	       !config->fork_after_authentication &&
+	       !config->fork_after_authentication && !forwards_first(config) &&
 	       !(config->permit_local_command && config->local_command != NULL);
 }
 
@@ -183,7 +196,7 @@ run_local_command(struct nacre_ssh_config *config)
 }
 
 /* -f: the caller gets its shell back; the session goes on without a terminal of its own. */
-static void
+void
 go_to_background(struct nacre_client *client)
 {
 	const pid_t pid = fork();
@@ -232,8 +245,6 @@ main(int argc, char **argv)
 	if (nacre_client_open(&options, &client) != 0)
 		return EXIT_OWN_ERROR;
 	run_local_command(line.config);
-	if (line.config->fork_after_authentication)
-		go_to_background(client);
 	const int status = connection_run(client, &plan);
 	nacre_client_close(client);
 	return status;

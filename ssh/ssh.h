@@ -13,11 +13,15 @@ struct command_line {
 	char *command;         /* the words after the host, joined; NULL: none */
 	const char *user_file; /* -F */
 	const char *log_file;  /* -E */
+	bool log_to_syslog;    /* -y */
 	char *stdio_host;      /* -W; NULL: none */
 	int stdio_port;
 	unsigned verbosity; /* number of -v */
 	bool print_configuration;
 };
+
+/* ssh.c: -f: the caller gets its shell back; returns in the process that goes on. */
+void go_to_background(struct nacre_client *client);
 
 /* options.c: fills *line or exits with a message. */
 void command_line_read(struct command_line *line, int argc, char **argv);

@@ -67,21 +67,18 @@ static void
 try_next(struct channel *channel)
 {
 	struct endpoint *endpoint = &channel->endpoints[0];
+	bool on_the_way;
 
-	while (channel->next_address != NULL) {
-		const struct addrinfo *address = channel->next_address;
-		channel->next_address = address->ai_next;
-		endpoint_close(channel->user, endpoint);
-		endpoint->fd = nacre_connect_address(address);
-		if (endpoint->fd >= 0 && errno == 0) {
-			tcp_established(channel);
-			return;
-		}
-		if (endpoint->fd >= 0) {
-			endpoint_want(channel->user, endpoint, NACRE_POLL_WRITE);
-			return;
-		}
-		channel->connect_error = errno;
+	endpoint_close(channel->user, endpoint);
+	endpoint->fd =
+	    nacre_connect_next(&channel->next_address, &on_the_way, &channel->connect_error);
+	if (endpoint->fd >= 0 && on_the_way) {
+		endpoint_want(channel->user, endpoint, NACRE_POLL_WRITE);
+		return;
+	}
+	if (endpoint->fd >= 0) {
+		tcp_established(channel);
+		return;
 	}
 	record_forward(NACRE_LOG_ERROR, TCP_TYPE, channel->target, "failed",
 	    "connect_to %.100s: failed.", channel->target);
@@ -108,11 +105,10 @@ connected(struct user_session *user, struct endpoint *endpoint, unsigned what)
 }
 
 static void
-addresses_known(struct user_session *user, void *context, int error, struct addrinfo *list)
+addresses_known(void *context, int error, struct addrinfo *list)
 {
 	struct channel *channel = context;
 
-	(void)user;
 	if (error != 0) {
 		record_forward(NACRE_LOG_ERROR, TCP_TYPE, channel->target, "failed",
 		    "connect_to %.100s: unknown host (%s)", channel->target, gai_strerror(error));

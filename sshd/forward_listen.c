@@ -25,6 +25,7 @@ open_tcp(struct user_session *user, const struct acceptor *acceptor, const char 
 
 /* A tcpip-forward that waits for its addresses. */
 struct wanted {
+	struct user_session *user;
 	char *host;
 	unsigned port;
 	struct global_reply *reply;
@@ -56,9 +57,10 @@ listen_at(struct user_session *user, const struct addrinfo *list, const char *ho
 }
 
 static void
-addresses_known(struct user_session *user, void *context, int error, struct addrinfo *list)
+addresses_known(void *context, int error, struct addrinfo *list)
 {
 	struct wanted *wanted = context;
+	struct user_session *const user = wanted->user;
 	struct nacre_buffer chosen = {0};
 	unsigned port = 0;
 
@@ -127,7 +129,7 @@ request_tcp(struct user_session *user, char *host, uint32_t port, struct global_
 		free(wanted);
 		return;
 	}
-	*wanted = (struct wanted){.host = host, .port = port, .reply = reply};
+	*wanted = (struct wanted){.user = user, .host = host, .port = port, .reply = reply};
 	const char *interface = interface_for(user, host, &passive);
 	resolver_ask(user, interface, port, passive, addresses_known, wanted);
 }

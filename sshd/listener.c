@@ -14,6 +14,7 @@
 #include <nacre/log.h>
 #include <nacre/poller.h>
 #include <nacre/process.h>
+#include <nacre/sandbox.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -349,6 +350,10 @@ say_what_is_given_up(const struct server *server)
 		nacre_log(NACRE_LOG_INFO,
 		    "Privilege separation user sshd does not exist: the process that talks to "
 		    "strangers runs as nobody, whom other programs may run as, too.");
+	if (!nacre_sandbox_filters())
+		nacre_log(NACRE_LOG_INFO,
+		    "There is no system-call filter for this architecture: the process that talks "
+		    "to strangers is confined by its user, its root directory and limits alone.");
 	if (!server->privileged)
 		nacre_log(NACRE_LOG_INFO,
 		    "Not running as root: only this user can log in, by public key; the process "

@@ -32,7 +32,7 @@
 #define LOG_LINES_MAX     200
 
 static volatile sig_atomic_t grace_exceeded;
-static volatile pid_t grace_victim;
+static volatile pid_t grace_victim, session_victim; /* 0: nobody */
 
 /* After these the listener need not hear of the connection any more. */
 static void
@@ -295,13 +295,25 @@ handle_log(struct login *login, struct nacre_reader *request)
 	return 0;
 }
 
+/* Nobody is sent a signal by a number that is free again. */
+static void
+wait_for(pid_t pid, int *status)
+{
+	siginfo_t info;
+
+	while (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) != 0 && errno == EINTR)
+		;
+	session_victim = grace_victim = 0;
+	while (waitpid(pid, status, 0) < 0 && errno == EINTR)
+		;
+}
+
 /* It is through; its time counts as ours, and so as the server's. */
 static void
 end_network(const struct login *login)
 {
 	kill(login->network_pid, SIGKILL);
-	while (waitpid(login->network_pid, NULL, 0) < 0 && errno == EINTR)
-		;
+	wait_for(login->network_pid, NULL);
 }
 
 /* The last thing that a monitor does. */
@@ -377,12 +389,11 @@ start_session(struct login *login, struct nacre_span state)
 	nacre_log(NACRE_LOG_VERBOSE, "User child is on pid %ld", (long)login->session_pid);
 }
 
-static volatile pid_t session_victim;
-
 static void
 end_session(int number)
 {
-	kill(session_victim, number);
+	if (session_victim > 0)
+		kill(session_victim, number);
 }
 
 /* Who ends the monitor means the session; its end is then recorded as any other. */
@@ -487,8 +498,7 @@ monitor_lost_network(struct login *login)
 		report(login, WORKER_ENDED, OUTCOME_GRACE_EXCEEDED);
 		leave(login, 255);
 	}
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
+	wait_for(pid, &status);
 	if (WIFSIGNALED(status))
 		nacre_log(NACRE_LOG_ERROR, "the %s process for %s port %d died of signal %d (%s)",
 		    session ? "session" : "network", login->peer.address, login->peer.port,

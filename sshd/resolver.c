@@ -1,205 +1,40 @@
-/*
- * Host names for a session that must not wait: the system's resolver blocks, so it runs on a few
- * threads that end when there is nothing to look up. Numeric addresses need none of them.
- */
+/* Host names for the session, which must not wait for them: the library's resolver in its loop. */
 #include "user_session.h"
 
 #include <nacre/log.h>
 
-#include <limits.h>
+#include <errno.h>
 #include <netdb.h>
-#include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
-
-#define THREADS_MOST 8
-#define STACK_BYTES  ((size_t)512 * 1024)
-
-struct question {
-	struct question *next;
-	char *host;
-	char service[16];
-	struct addrinfo hints;
-	resolver_done *done;
-	void *context;
-	/* The answer. */
-	int error;
-	struct addrinfo *list;
-};
-
-struct queue {
-	struct question *first, **end;
-};
-
-struct resolver {
-	struct endpoint endpoint; /* readable when answers are there */
-	pthread_mutex_t lock;     /* of what follows */
-	struct queue asked, answered;
-	unsigned threads;
-	int wake; /* the endpoint's descriptor, for the threads */
-};
-
-static void
-queue_put(struct queue *queue, struct question *question)
-{
-	question->next = NULL;
-	*queue->end = question;
-	queue->end = &question->next;
-}
-
-static struct question *
-queue_take(struct queue *queue)
-{
-	struct question *question = queue->first;
-
-	if (question == NULL)
-		return NULL;
-	queue->first = question->next;
-	if (queue->first == NULL)
-		queue->end = &queue->first;
-	return question;
-}
-
-static void *
-thread_run(void *argument)
-{
-	struct resolver *resolver = argument;
-	struct question *question;
-
-	pthread_mutex_lock(&resolver->lock);
-	while ((question = queue_take(&resolver->asked)) != NULL) {
-		const uint64_t one = 1;
-		pthread_mutex_unlock(&resolver->lock);
-		question->error = getaddrinfo(
-		    question->host, question->service, &question->hints, &question->list);
-		pthread_mutex_lock(&resolver->lock);
-		queue_put(&resolver->answered, question);
-		(void)!write(resolver->wake, &one, sizeof one);
-	}
-	resolver->threads--;
-	pthread_mutex_unlock(&resolver->lock);
-	return NULL;
-}
-
-static bool
-thread_start(struct resolver *resolver)
-{
-	pthread_attr_t attributes;
-	pthread_t thread;
-
-	pthread_attr_init(&attributes);
-	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attributes, STACK_BYTES);
-	bool good = pthread_create(&thread, &attributes, thread_run, resolver) == 0;
-	pthread_attr_destroy(&attributes);
-	return good;
-}
-
-static void
-question_free(struct question *question)
-{
-	free(question->host);
-	free(question);
-}
 
 static void
 answers_ready(struct user_session *user, struct endpoint *endpoint, unsigned what)
 {
-	struct resolver *resolver = user->resolver;
-	struct question *question;
-	uint64_t count;
-
+	(void)endpoint;
 	(void)what;
-	(void)!read(endpoint->fd, &count, sizeof count);
-	pthread_mutex_lock(&resolver->lock);
-	while ((question = queue_take(&resolver->answered)) != NULL) {
-		pthread_mutex_unlock(&resolver->lock);
-		question->done(user, question->context, question->error, question->list);
-		question_free(question);
-		pthread_mutex_lock(&resolver->lock);
-	}
-	pthread_mutex_unlock(&resolver->lock);
+	nacre_resolver_ready(user->resolver);
 }
 
-static struct resolver *
-resolver_new(struct user_session *user)
-{
-	struct resolver *resolver = calloc(1, sizeof *resolver);
-
-	if (resolver == NULL)
-		return NULL;
-	resolver->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (resolver->wake < 0) {
-		free(resolver);
-		return NULL;
-	}
-	pthread_mutex_init(&resolver->lock, NULL);
-	resolver->asked.end = &resolver->asked.first;
-	resolver->answered.end = &resolver->answered.first;
-	endpoint_init(&resolver->endpoint);
-	resolver->endpoint.fd = resolver->wake;
-	resolver->endpoint.ready = answers_ready;
-	endpoint_want(user, &resolver->endpoint, NACRE_POLL_READ);
-	return resolver;
-}
-
-/* False when no thread is there to look it up: "question" is still the caller's. */
 static bool
-ask(struct user_session *user, struct question *question)
+prepare(struct user_session *user)
 {
-	if (user->resolver == NULL)
-		user->resolver = resolver_new(user);
-	struct resolver *resolver = user->resolver;
-	if (resolver == NULL)
+	if (user->resolver != NULL)
+		return true;
+	if ((user->resolver = nacre_resolver_new(user->config->address_family)) == NULL)
 		return false;
-	pthread_mutex_lock(&resolver->lock);
-	bool start = resolver->threads < THREADS_MOST;
-	if (start && thread_start(resolver))
-		resolver->threads++;
-	bool good = resolver->threads > 0;
-	if (good)
-		queue_put(&resolver->asked, question);
-	pthread_mutex_unlock(&resolver->lock);
-	return good;
-}
-
-static struct question *
-question_new(const char *host, const char *service, const struct addrinfo *hints)
-{
-	struct question *question = calloc(1, sizeof *question);
-
-	if (question == NULL || (question->host = strdup(host)) == NULL)
-		nacre_fatal("out of memory");
-	snprintf(question->service, sizeof question->service, "%s", service);
-	question->hints = *hints;
-	return question;
+	endpoint_init(&user->resolving);
+	user->resolving.fd = nacre_resolver_fd(user->resolver);
+	user->resolving.ready = answers_ready;
+	endpoint_want(user, &user->resolving, NACRE_POLL_READ);
+	return true;
 }
 
 void
 resolver_ask(struct user_session *user, const char *host, unsigned port, bool passive,
-    resolver_done *done, void *context)
+    nacre_resolver_done *done, void *context)
 {
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
-	    .ai_family = user->config->address_family,
-	    .ai_flags = AI_NUMERICHOST | (passive ? AI_PASSIVE : 0)};
-	struct addrinfo *list = NULL;
-	char service[16];
-
-	snprintf(service, sizeof service, "%u", port);
-	int error = getaddrinfo(host, service, &hints, &list);
-	if (host == NULL || error != EAI_NONAME) {
-		done(user, context, error, list);
-		return;
-	}
-	hints.ai_flags &= ~AI_NUMERICHOST;
-	struct question *question = question_new(host, service, &hints);
-	question->done = done;
-	question->context = context;
-	if (!ask(user, question)) {
-		question_free(question);
-		done(user, context, EAI_AGAIN, NULL);
-	}
+	if (prepare(user))
+		nacre_resolver_ask(user->resolver, host, port, passive, done, context);
+	else
+		done(context, EAI_SYSTEM, NULL);
 }

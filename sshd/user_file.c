@@ -16,12 +16,18 @@ user_file_path(const struct login *login, const char *pattern, struct nacre_buff
 	const struct nacre_token tokens[] = {
 	    {'h', account->home}, {'u', account->name}, {'U', uid}};
 
+	struct nacre_buffer expanded = {0};
+
 	snprintf(uid, sizeof uid, "%ld", (long)account->uid);
-	if (pattern[0] != '/' && pattern[0] != '%')
+	int error = nacre_expand_tokens(pattern, tokens, MEMBERS(tokens), false, &expanded, NULL);
+	struct nacre_span name = nacre_buffer_span(&expanded);
+	if (name.length == 0 || name.data[0] != '/')
 		nacre_put_format(path, "%s/", account->home);
-	int error = nacre_expand_tokens(pattern, tokens, MEMBERS(tokens), false, path, NULL);
+	nacre_put_span(path, name);
 	nacre_put_byte(path, 0);
-	return error != 0 ? error : path->failed ? NACRE_ERROR_MEMORY : 0;
+	bool failed = expanded.failed || path->failed;
+	nacre_buffer_free(&expanded);
+	return error != 0 ? error : failed ? NACRE_ERROR_MEMORY : 0;
 }
 
 int

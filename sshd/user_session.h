@@ -11,6 +11,7 @@
 #include <nacre/listen.h>
 #include <nacre/poller.h>
 #include <nacre/pty.h>
+#include <nacre/resolver.h>
 #include <nacre/session.h>
 #include <nacre/sftp_server.h>
 
@@ -20,7 +21,6 @@
 struct user_session;
 struct channel;
 struct acceptor;
-struct resolver;
 struct x11;
 struct global_reply;
 struct addrinfo;
@@ -102,7 +102,8 @@ struct user_session {
 	struct endpoint input, output, monitor, signals;
 	struct channel *channels;
 	struct acceptor *acceptors;
-	struct resolver *resolver; /* NULL until a name is looked up */
+	struct nacre_resolver *resolver; /* NULL until a name is looked up */
+	struct endpoint resolving;
 	struct global_reply *replies;
 	int session_count;
 	bool permit_pty, permit_agent, permit_forwarding, permit_x11, permit_tunnel;
@@ -239,12 +240,9 @@ void acceptor_resume(struct user_session *user);
 void acceptor_remove_files(const struct user_session *user);
 
 /* resolver.c: host names, without holding up the session. */
-/* "done" is called once, now or later, with a list that it owns, or with an error of getaddrinfo().
- * "host" NULL: this machine; "passive": to listen. */
-typedef void resolver_done(
-    struct user_session *user, void *context, int error, struct addrinfo *list);
+/* As nacre_resolver_ask(). */
 void resolver_ask(struct user_session *user, const char *host, unsigned port, bool passive,
-    resolver_done *done, void *context);
+    nacre_resolver_done *done, void *context);
 
 /* global_request.c: requests of the client that are not about a channel. */
 void global_request(struct user_session *user, const struct nacre_event *event);

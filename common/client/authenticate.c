@@ -460,6 +460,7 @@ authenticate_advance(struct nacre_client *client)
 		if (method != authentication->current)
 			nacre_log(NACRE_LOG_DEBUG1, "Next authentication method: %s", method->name);
 		authentication->current = method;
+		trace_stage(client->trace, "authentication", method->name);
 		const int result = method->next(client);
 		if (result != 0)
 			return result < 0 ? result : 0;
@@ -478,10 +479,12 @@ authenticate_start(struct nacre_client *client)
 	/* With keys to try nobody needs to be asked whether they may be tried. */
 	if (preferred_method(client, NULL) == &methods[0]) {
 		client->authentication.current = &methods[0];
+		trace_stage(client->trace, "authentication", methods[0].name);
 		const int result = publickey_next(client);
 		if (result != 0)
 			return result < 0 ? result : 0;
 	}
+	trace_stage(client->trace, "authentication", "none");
 	if ((error = nacre_auth_none(client->session, NULL)) == 0)
 		client->authentication.outstanding++;
 	return error;
@@ -600,6 +603,7 @@ authenticate_sign(struct nacre_client *client, const struct nacre_event *event)
 			nacre_buffer_clear(&signature);
 		break;
 	}
+	trace_stage(client->trace, "authentication", methods[0].name);
 	const int error = nacre_session_signature(client->session, nacre_buffer_span(&signature));
 	nacre_buffer_free(&signature);
 	return error;

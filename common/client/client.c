@@ -110,9 +110,13 @@ establish(struct nacre_client *client)
 		nacre_log_lines(NACRE_LOG_FATAL, nacre_buffer_span(&client->config->error));
 		return error;
 	}
+	if (client->config->login_trace)
+		client->trace = trace_new();
 	connect_deadline(client);
+	trace_stage(
+	    client->trace, has_proxy(client) ? "start the proxy" : "resolve the name", NULL);
 	error = has_proxy(client) ? proxy_start(client) : connect_start(client);
-
+	trace_stage(client->trace, "read known hosts, make keys", NULL);
 	if (error == 0)
 		error = host_key_load_known(client);
 	if (error == 0) {
@@ -170,6 +174,33 @@ log_end_hint(struct nacre_span reason)
 			nacre_log(NACRE_LOG_INFO, "hint: %s", end_hints[i].hint);
 }
 
+/* Before its identification a server mostly ends a connection because it does not want the person's
+ * address, or nobody, just now. */
+static void
+log_lost_early(const struct nacre_client *client)
+{
+	const bool greeted = client->early.identification != NULL;
+
+	if (!greeted)
+		nacre_log(NACRE_LOG_ERROR, "kex_exchange_identification: %s",
+		    client->reset ? "read: Connection reset by peer"
+				  : "Connection closed by remote host");
+	nacre_log(NACRE_LOG_ERROR, "Connection %s by %s", client->reset ? "reset" : "closed",
+	    client->peer);
+	if (!greeted && client->proxy == 0)
+		nacre_log(NACRE_LOG_INFO,
+		    "hint: the server closed before it said anything: it may be full "
+		    "(MaxStartups), "
+		    "punish this address for a while (PerSourcePenalties), or be no SSH server. "
+		    "Wait a minute, then: ssh -v -p %d %s",
+		    client->config->port, client->config->host);
+	else if (client->proxy != 0)
+		nacre_log(NACRE_LOG_INFO,
+		    "hint: the command or host between could not reach %s. "
+		    "Try: ssh -v %s",
+		    client->config->hostname, client->config->host);
+}
+
 /* Without a reason the words depend on how far we were. */
 static void
 log_lost(const struct nacre_client *client)
@@ -178,8 +209,7 @@ log_lost(const struct nacre_client *client)
 		nacre_log(NACRE_LOG_INFO, "Connection to %s closed by remote host.",
 		    client->config->hostname);
 	else
-		nacre_log(NACRE_LOG_ERROR, "Connection %s by %s",
-		    client->reset ? "reset" : "closed", client->peer);
+		log_lost_early(client);
 }
 
 /* What tells the person why the connection ended, in the words of ssh(1). */
@@ -221,6 +251,7 @@ on_log(struct nacre_client *client, const struct nacre_event *event)
 static bool
 on_identified(struct nacre_client *client, const struct nacre_event *event)
 {
+	trace_stage(client->trace, "key exchange", NULL);
 	client->early.identification = nacre_span_to_string(event->u.text);
 	client->openssh_like =
 	    contains(event->u.text, "OpenSSH") || contains(event->u.text, "Nacre");
@@ -241,8 +272,10 @@ on_preamble(struct nacre_client *client, const struct nacre_event *event)
 static bool
 on_host_key(struct nacre_client *client, const struct nacre_event *event)
 {
+	trace_stage(client->trace, "host key", NULL);
 	const bool trusted = host_key_trusted(client, event->u.host_key.blob);
 
+	trace_stage(client->trace, "key exchange", NULL);
 	/* A person may have thought about it for longer than ConnectTimeout. */
 	client->handshake_deadline = UINT64_MAX;
 	client->failed |= !trusted;
@@ -250,11 +283,31 @@ on_host_key(struct nacre_client *client, const struct nacre_event *event)
 	return true;
 }
 
+/* WarnWeakCrypto: what was recorded today is read once there are quantum computers. */
+static void
+warn_weak_exchange(const struct nacre_client *client)
+{
+	struct nacre_session_algorithms agreed;
+
+	nacre_session_algorithms(client->session, &agreed);
+	if (client->config->warn_weak_crypto != NACRE_WEAK_CRYPTO_YES ||
+	    strstr(agreed.kex, "mlkem") != NULL || strstr(agreed.kex, "sntrup") != NULL)
+		return;
+	nacre_log(NACRE_LOG_INFO,
+	    "** WARNING: connection is not using a post-quantum key exchange algorithm.");
+	nacre_log(NACRE_LOG_INFO,
+	    "** This session may be vulnerable to \"store now, decrypt later\" attacks.");
+	nacre_log(NACRE_LOG_INFO,
+	    "** The server may need to be upgraded. See https://openssh.com/pq.html");
+}
+
 static bool
 on_keys_exchanged(struct nacre_client *client, const struct nacre_event *event)
 {
-	if (event->u.keys_exchanged.first)
+	if (event->u.keys_exchanged.first) {
 		client->keys_exchanged = true;
+		warn_weak_exchange(client);
+	}
 	log_guess(client);
 	return true;
 }
@@ -305,6 +358,7 @@ on_authenticated(struct nacre_client *client, const struct nacre_event *event)
 {
 	(void)event;
 	client->authenticated = true;
+	trace_stage(client->trace, "session", NULL);
 	return true;
 }
 
@@ -430,6 +484,7 @@ nacre_client_flush(struct nacre_client *client)
 		const ssize_t sent = write(client->fd, output.data, output.length);
 
 		if (sent > 0) {
+			trace_sent(client->trace);
 			nacre_session_sent(client->session, (size_t)sent);
 			if ((size_t)sent < output.length)
 				return 1;
@@ -460,6 +515,8 @@ nacre_client_receive(struct nacre_client *client)
 		return 0;
 	if (got < 0)
 		client->reset = errno == ECONNRESET;
+	if (got > 0)
+		trace_received(client->trace);
 	if (got > 0 && got < LONE_ANSWER)
 		nacre_socket_acknowledge(client->fd);
 	nacre_session_received(
@@ -537,7 +594,9 @@ await_input(struct nacre_client *client, bool output_waits)
 	int ready;
 
 	acknowledge_at_once(client);
+	trace_wait_begin(client->trace);
 	ready = poll(&wait, 1, handshake_timeout(client));
+	trace_wait_end(client->trace);
 	if (ready < 0 && errno != EINTR)
 		return NACRE_ERROR_SYSTEM;
 	if (ready == 0 && !client->authentication_started &&
@@ -595,13 +654,16 @@ login(struct nacre_client *client)
 
 	nacre_client_flush(client);
 	/* The first flight is on its way: time for what is needed when the answer comes. */
+	trace_stage(client->trace, "read identities", NULL);
 	if ((error = identities_load(client)) != 0)
 		return error;
+	trace_stage(client->trace, "identification", NULL);
 	while (!login_done(client))
 		if ((error = login_step(client)) != 0)
 			return error;
 	const uint32_t round_trip =
 	    client->proxy == 0 ? nacre_socket_round_trip(client->fd) : UINT32_MAX;
+	trace_network(client->trace, round_trip);
 	if (round_trip != UINT32_MAX)
 		nacre_session_round_trip_known(client->session, round_trip / 1000);
 	nacre_log(NACRE_LOG_VERBOSE, "Authenticated to %s ([%s]:%d) using \"%s\".",
@@ -609,6 +671,21 @@ login(struct nacre_client *client)
 	    client->config->port,
 	    client->authentication.current != NULL ? client->authentication.current->name : "none");
 	return 0;
+}
+
+/* Once there is nothing left of the login, or it has failed. */
+static void
+print_trace(struct nacre_client *client)
+{
+	struct nacre_buffer text = {0};
+
+	if (client->trace == NULL)
+		return;
+	trace_put(client->trace, client->config->host, &text);
+	fwrite(text.data, 1, nacre_buffer_length(&text), stderr);
+	nacre_buffer_free(&text);
+	trace_free(client->trace);
+	client->trace = NULL;
 }
 
 /* One try; *retry says what another one would better do without. */
@@ -636,6 +713,7 @@ open_once(const struct nacre_client_options *options, const bool *without, enum 
 		error = login(new);
 	*retry = new->retry;
 	if (error != 0) {
+		print_trace(new);
 		nacre_client_free(new);
 		return error;
 	}
@@ -675,6 +753,7 @@ nacre_client_early_channel(const struct nacre_client *client, uint32_t *channel)
 void
 nacre_client_settle(struct nacre_client *client)
 {
+	print_trace(client);
 	if (!client->settled)
 		preference_store(client, client->authentication.accepted);
 	client->settled = true;
@@ -689,6 +768,7 @@ nacre_client_free(struct nacre_client *client)
 		return;
 	if (client->fd >= 0)
 		close(client->fd);
+	trace_free(client->trace);
 	nacre_session_free(client->session);
 	nacre_known_hosts_free(client->known);
 	nacre_buffer_free(&client->host_key);

@@ -4,6 +4,7 @@
 #ifndef CLIENT_CLIENT_H
 #define CLIENT_CLIENT_H
 
+#include <client/trace.h>
 #include <nacre/agent.h>
 #include <nacre/client.h>
 #include <nacre/known_hosts.h>
@@ -148,9 +149,10 @@ struct nacre_client {
 	struct nacre_buffer host_key; /* the one that was trusted */
 	bool host_key_may_update;     /* it was trusted by a plain line of the user's file */
 	bool host_key_known;          /* nobody needed to be asked */
-	bool host_key_doubtful;       /* it changed, and StrictHostKeyChecking no went on */
+	bool host_key_unknown;        /* and nobody might be */
 	struct host_key_update update;
 
+	struct login_trace *trace; /* NULL: LoginTrace is off */
 	struct preferences preferences;
 	struct preference preference; /* as remembered; empty names: nothing */
 	struct identities identities;
@@ -196,6 +198,19 @@ bool host_key_trusted(struct nacre_client *client, struct nacre_span blob);
 void host_key_update_offered(struct nacre_client *client, struct nacre_span payload);
 void host_key_update_proved(struct nacre_client *client, bool success, struct nacre_span payload);
 void host_key_update_free(struct nacre_client *client);
+
+/* The file of lines that KnownHostsCommand printed. */
+#define KNOWN_HOSTS_COMMAND "KnownHostsCommand"
+/* host_key_command.c: adds the lines that KnownHostsCommand, if there is one, has for "name" (an
+ * address when "by_address"); "reason" is its %I, "key" (may be NULL) the key in question. 0, or an
+ * error that was logged. */
+int host_key_ask_command(struct nacre_client *client, const char *reason, const char *name,
+    const struct nacre_key *key, bool by_address);
+
+/* host_key_dns.c: asks for the SSHFP records of the server's name, and compares them with the plain
+ * key. */
+void host_key_dns_ask(
+    const struct nacre_client *client, const struct nacre_key *key, struct nacre_sshfp *result);
 
 /* preference.c ------------------------------------------------------------------------------ */
 

@@ -274,9 +274,11 @@ wait_connected(const struct nacre_client *client)
 	socklen_t length = sizeof(int);
 	int error = 0, ready;
 
+	trace_wait_begin(client->trace);
 	do
 		ready = poll(&wait, 1, time_left(client->handshake_deadline));
 	while (ready < 0 && errno == EINTR);
+	trace_wait_end(client->trace);
 	if (ready == 0)
 		return ETIMEDOUT;
 	if (getsockopt(client->fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0)
@@ -310,6 +312,8 @@ start_again(struct nacre_client *client)
 int
 connect_finish(struct nacre_client *client)
 {
+	trace_stage(client->trace, "connect to", client->address);
+	trace_sent(client->trace);
 	for (;;) {
 		if (client->fd >= 0) {
 			const int error = wait_connected(client);
@@ -325,6 +329,7 @@ connect_finish(struct nacre_client *client)
 		connect_deadline(client);
 		start_next(client);
 	}
+	trace_received(client->trace);
 	nacre_log(NACRE_LOG_DEBUG1, "Connection established.");
 	return 0;
 }

@@ -81,7 +81,7 @@ early_wise(const struct nacre_client *client, uint32_t *number)
 	const struct identity *const offered = offered_alone(client);
 
 	if (client->early.request == NULL || client->failed || !client->host_key_known ||
-	    client->host_key_doubtful || client->early.identification == NULL || offered == NULL)
+	    client->early.identification == NULL || offered == NULL)
 		return false;
 	*number = client->preference.channel;
 	if (remembered(client, offered))

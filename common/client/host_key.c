@@ -1,21 +1,16 @@
-/*
- * Is this the server that we know? The decision about a host key, with the questions and warnings
- * that users of OpenSSH know, word for word.
- */
-#include <client/client.h>
+/* Is this the server that we know? The decision about a host key. */
+#include <client/host_key.h>
 #include <nacre/authorized_keys.h>
 #include <nacre/certificate.h>
-#include <nacre/prompt.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
 
 #define TEXT(buffer) (int)nacre_buffer_length(buffer), (const char *)nacre_buffer_span(buffer).data
-
-#define FRAME "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@"
 
 /* Adds the lines of the files of one keyword. */
 static int
@@ -50,11 +45,24 @@ load_files(struct nacre_client *client, const char *keyword, const struct nacre_
 	return 0;
 }
 
+/* Lines for a name, or for an address alone. */
+static int
+load_all(struct nacre_client *client, const char *name, const char *address)
+{
+	const struct nacre_ssh_config *const config = client->config;
+	int error =
+	    load_files(client, "UserKnownHostsFile", &config->user_known_hosts_file, name, address);
+
+	if (error == 0)
+		error = load_files(client, "GlobalKnownHostsFile", &config->global_known_hosts_file,
+		    name, address);
+	return error;
+}
+
 int
 host_key_load_known(struct nacre_client *client)
 {
 	struct nacre_ssh_config *const config = client->config;
-	char *address = NULL;
 	int error;
 
 	client->known_name = config->host_key_alias != NULL
@@ -65,25 +73,11 @@ host_key_load_known(struct nacre_client *client)
 	if (config->user_known_hosts_file.count > 0)
 		client->user_known_hosts = nacre_ssh_config_expand(
 		    config, "UserKnownHostsFile", config->user_known_hosts_file.words[0], NULL, 0);
-	if (config->check_host_ip && client->address != NULL &&
-	    strcmp(client->address, config->hostname) != 0)
-		address = nacre_known_hosts_name(client->address, config->port);
-	error = load_files(client, "UserKnownHostsFile", &config->user_known_hosts_file,
-	    client->known_name, address);
-	if (error == 0)
-		error = load_files(client, "GlobalKnownHostsFile", &config->global_known_hosts_file,
-		    client->known_name, address);
-	free(address);
+	error = load_all(client, client->known_name, NULL);
+	if (error == 0 && !nacre_ssh_config_is_set(config, "HostKeyAlgorithms"))
+		error = host_key_ask_command(client, "ORDER", client->known_name, NULL, false);
 	return error;
 }
-
-/* A host key with all that messages say of it. */
-struct candidate {
-	struct nacre_key *key;   /* as it came, perhaps a certificate */
-	struct nacre_key *plain; /* without the certificate; the same object if there is none */
-	const char *label;       /* "ED25519" */
-	struct nacre_buffer fingerprint;
-};
 
 static int
 candidate_read(
@@ -117,228 +111,58 @@ candidate_free(struct candidate *candidate)
 	nacre_buffer_free(&candidate->fingerprint);
 }
 
-/* The host's name for questions and messages. */
-static const char *
-shown_name(const struct nacre_client *client)
-{
-	return client->known_name;
-}
-
-static void
-log_picture(const struct nacre_client *client, const struct candidate *candidate)
-{
-	struct nacre_buffer picture = {0};
-
-	if (client->config->visual_host_key &&
-	    nacre_key_randomart(candidate->plain,
-		(enum nacre_fingerprint_hash)client->config->fingerprint_hash, &picture) == 0) {
-		nacre_log(
-		    NACRE_LOG_INFO, "Host key fingerprint is %.*s", TEXT(&candidate->fingerprint));
-		nacre_log_lines(NACRE_LOG_INFO, nacre_buffer_span(&picture));
-	}
-	nacre_buffer_free(&picture);
-}
-
+/* Adds a line for one name or more. */
 static bool
-remember_key(struct nacre_client *client, const struct candidate *candidate)
+remember_key(struct nacre_client *client, const char *names, const struct candidate *candidate)
 {
 	const char *const file = client->user_known_hosts;
 
 	if (file == NULL)
 		return false;
 	if (nacre_known_hosts_append(
-		file, client->known_name, candidate->plain, client->config->hash_known_hosts) == 0)
+		file, names, candidate->plain, client->config->hash_known_hosts) == 0)
 		return true;
-	nacre_log(NACRE_LOG_INFO, "Failed to add the host to the list of known hosts (%s): %s",
-	    file, strerror(errno));
+	nacre_log(NACRE_LOG_INFO, "Failed to add the host to the list of known hosts (%s).", file);
+	nacre_log(NACRE_LOG_INFO, "hint: %s. See: ls -ld %s", strerror(errno), file);
 	return false;
 }
 
 static void
-add_key(struct nacre_client *client, const struct candidate *candidate)
+add_key(struct nacre_client *client, const struct candidate *candidate,
+    const struct address_line *address)
 {
-	if (remember_key(client, candidate)) {
+	char *names = NULL;
+
+	if (asprintf(&names, "%s%s%s", client->known_name, address->name != NULL ? "," : "",
+		address->name != NULL ? address->name : "") < 0)
+		return;
+	if (remember_key(client, names, candidate)) {
 		client->host_key_may_update = true;
 		nacre_log(NACRE_LOG_INFO,
-		    "Warning: Permanently added '%s' (%s) to the list of known hosts.",
-		    shown_name(client), candidate->label);
+		    "Warning: Permanently added '%s' (%s) to the list of known hosts.", names,
+		    candidate->label);
 	}
-}
-
-/* Is this answer consent: "yes", or the fingerprint itself (any case in its hash's name)? */
-static int
-judge_answer(const struct candidate *candidate, struct nacre_span answer)
-{
-	const struct nacre_span fingerprint = nacre_buffer_span(&candidate->fingerprint);
-
-	while (answer.length > 0 && (*answer.data == ' ' || *answer.data == '\t')) {
-		answer.data++;
-		answer.length--;
-	}
-	while (answer.length > 0 && answer.data[answer.length - 1] <= ' ')
-		answer.length--;
-	if (answer.length == 3 && strncasecmp((const char *)answer.data, "yes", 3) == 0)
-		return NACRE_YES;
-	if (answer.length == 0 ||
-	    (answer.length == 2 && strncasecmp((const char *)answer.data, "no", 2) == 0))
-		return NACRE_NO;
-	return nacre_span_equal(answer, fingerprint) ? NACRE_YES : NACRE_ASK;
-}
-
-static void
-compose_question(
-    const struct nacre_client *client, const struct candidate *candidate, struct nacre_buffer *text)
-{
-	struct nacre_buffer picture = {0};
-	char *const address = client->address != NULL
-				  ? nacre_known_hosts_name(client->address, client->config->port)
-				  : NULL;
-
-	nacre_put_format(text, "The authenticity of host '%s (%s)' can't be established.\n",
-	    shown_name(client), address != NULL ? address : "<no hostip for proxy command>");
-	nacre_put_format(
-	    text, "%s key fingerprint is %.*s.\n", candidate->label, TEXT(&candidate->fingerprint));
-	if (client->config->visual_host_key &&
-	    nacre_key_randomart(candidate->plain,
-		(enum nacre_fingerprint_hash)client->config->fingerprint_hash, &picture) == 0)
-		nacre_put_format(text, "%.*s\n", TEXT(&picture));
-	nacre_put_format(text,
-	    "This key is not known by any other names.\n"
-	    "Are you sure you want to continue connecting (yes/no/[fingerprint])? ");
-	nacre_put_byte(text, '\0');
-	nacre_buffer_free(&picture);
-	free(address);
+	free(names);
 }
 
 static bool
-ask(const struct nacre_client *client, const struct candidate *candidate)
-{
-	struct nacre_buffer question = {0}, answer = {0};
-	int said = NACRE_ASK;
-
-	compose_question(client, candidate, &question);
-	const char *text = question.failed ? "" : (const char *)question.data;
-	while (said == NACRE_ASK) {
-		nacre_buffer_clear(&answer);
-		if (nacre_prompt(text, NACRE_PROMPT_ECHO, &answer) != 0)
-			said = NACRE_NO;
-		else
-			said = judge_answer(candidate, nacre_buffer_span(&answer));
-		text = "Please type 'yes', 'no' or the fingerprint: ";
-	}
-	nacre_buffer_free(&question);
-	nacre_buffer_free(&answer);
-	return said == NACRE_YES;
-}
-
-static bool
-trust_new(struct nacre_client *client, const struct candidate *candidate)
+trust_new(struct nacre_client *client, const struct candidate *candidate,
+    const struct address_line *address)
 {
 	const int strict = client->config->strict_host_key_checking;
 
 	if (strict == NACRE_YES || (strict == NACRE_ASK && client->config->batch_mode)) {
-		nacre_log(NACRE_LOG_ERROR,
-		    "No %s host key is known for %s and you have requested strict checking.",
-		    candidate->label, shown_name(client));
-		nacre_log(NACRE_LOG_INFO,
-		    "hint: compare the fingerprint %.*s with the server's, then: "
-		    "ssh -o StrictHostKeyChecking=ask %s",
-		    TEXT(&candidate->fingerprint), client->config->host);
+		if (strict == NACRE_YES)
+			nacre_log(NACRE_LOG_ERROR,
+			    "No %s host key is known for %s and you have requested strict "
+			    "checking.",
+			    candidate->label, client->known_name);
+		client->host_key_unknown = true;
 		return false;
 	}
-	if (strict == NACRE_ASK && !ask(client, candidate))
+	if (strict == NACRE_ASK && !ask_unknown(client, candidate))
 		return false;
-	add_key(client, candidate);
-	return true;
-}
-
-static void
-log_framed(const char *line)
-{
-	nacre_log(NACRE_LOG_ERROR, FRAME);
-	nacre_log(NACRE_LOG_ERROR, "%s", line);
-	nacre_log(NACRE_LOG_ERROR, FRAME);
-}
-
-static bool
-refuse_revoked(const struct nacre_client *client, const struct candidate *candidate)
-{
-	log_framed("@       WARNING: REVOKED HOST KEY DETECTED!               @");
-	nacre_log(NACRE_LOG_ERROR, "The %s host key for %s is marked as revoked.", candidate->label,
-	    shown_name(client));
-	nacre_log(NACRE_LOG_ERROR,
-	    "This could mean that a stolen key is being used to impersonate this host.");
-	if (client->config->strict_host_key_checking != NACRE_OFF)
-		nacre_log(NACRE_LOG_ERROR,
-		    "%s host key for %s was revoked and you have requested strict checking.",
-		    candidate->label, shown_name(client));
-	return false;
-}
-
-static void
-log_changed(const struct nacre_client *client, const struct candidate *candidate,
-    const struct nacre_known_host *found)
-{
-	log_framed("@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @");
-	nacre_log(NACRE_LOG_ERROR, "IT IS POSSIBLE THAT SOMEONE IS DOING SOMETHING NASTY!");
-	nacre_log(NACRE_LOG_ERROR,
-	    "Someone could be eavesdropping on you right now (man-in-the-middle attack)!");
-	nacre_log(NACRE_LOG_ERROR, "It is also possible that a host key has just been changed.");
-	nacre_log(NACRE_LOG_ERROR, "The fingerprint for the %s key sent by the remote host is",
-	    candidate->label);
-	nacre_log(NACRE_LOG_ERROR, "%.*s.", TEXT(&candidate->fingerprint));
-	nacre_log(NACRE_LOG_ERROR, "Please contact your system administrator.");
-	if (client->user_known_hosts != NULL)
-		nacre_log(NACRE_LOG_ERROR, "Add correct host key in %s to get rid of this message.",
-		    client->user_known_hosts);
-	if (found == NULL)
-		return;
-	nacre_log(NACRE_LOG_ERROR, "Offending %s key in %s:%u",
-	    found->key != NULL ? nacre_key_type_label(found->key) : found->key_format, found->file,
-	    found->line);
-	nacre_log(NACRE_LOG_ERROR, "  remove with:");
-	nacre_log(
-	    NACRE_LOG_ERROR, "  ssh-keygen -f \"%s\" -R \"%s\"", found->file, client->known_name);
-}
-
-/* StrictHostKeyChecking no goes on, but hands the stranger nothing to steal. */
-static void
-restrict_session(struct nacre_client *client)
-{
-	struct nacre_ssh_config *const config = client->config;
-
-	client->host_key_doubtful = true;
-	if (config->password_authentication)
-		nacre_log(NACRE_LOG_ERROR, "Password authentication is disabled to avoid "
-					   "man-in-the-middle attacks.");
-	if (config->kbd_interactive_authentication)
-		nacre_log(NACRE_LOG_ERROR, "Keyboard-interactive authentication is disabled to "
-					   "avoid man-in-the-middle attacks.");
-	if (config->forward_agent)
-		nacre_log(NACRE_LOG_ERROR,
-		    "Agent forwarding is disabled to avoid man-in-the-middle attacks.");
-	config->password_authentication = false;
-	config->kbd_interactive_authentication = false;
-	config->forward_agent = false;
-	config->forward_x11 = false;
-	if (config->update_host_keys != NACRE_NO)
-		nacre_log(NACRE_LOG_ERROR,
-		    "UpdateHostkeys is disabled because the host key is not trusted.");
-	config->update_host_keys = NACRE_NO;
-}
-
-static bool
-judge_changed(struct nacre_client *client, const struct candidate *candidate,
-    const struct nacre_known_host *found)
-{
-	log_changed(client, candidate, found);
-	if (client->config->strict_host_key_checking != NACRE_OFF) {
-		nacre_log(NACRE_LOG_ERROR,
-		    "Host key for %s has changed and you have requested strict checking.",
-		    shown_name(client));
-		return false;
-	}
-	restrict_session(client);
+	add_key(client, candidate, address);
 	return true;
 }
 
@@ -369,7 +193,7 @@ certificate_trusted(struct nacre_client *client, const struct candidate *candida
 		return false;
 	}
 	nacre_log(NACRE_LOG_DEBUG1, "Host '%s' is known and matches the %s host certificate.",
-	    shown_name(client), nacre_key_type_label(candidate->key));
+	    client->known_name, nacre_key_type_label(candidate->key));
 	return true;
 }
 
@@ -386,56 +210,127 @@ in_user_file(const struct nacre_client *client, const struct nacre_known_host *f
 	       strcmp(found->file, client->user_known_hosts) == 0;
 }
 
-/* The address has lines of its own (CheckHostIP): they must not say otherwise. */
-static bool
-address_agrees(struct nacre_client *client, const struct candidate *candidate)
+/* CheckHostIP: the lines of the server's address, where they can say more than the name's. */
+static int
+look_at_address(
+    struct nacre_client *client, const struct candidate *candidate, struct address_line *address)
 {
-	const struct nacre_known_host *found = NULL;
+	const struct nacre_ssh_config *const config = client->config;
+	int error;
 
-	if (!client->config->check_host_ip ||
-	    nacre_known_hosts_check(client->known, candidate->plain, NULL, true, &found) !=
-		NACRE_HOST_CHANGED)
+	if (!config->check_host_ip || client->address == NULL || is_loopback(client->address) ||
+	    strcmp(client->address, config->hostname) == 0)
+		return 0;
+	address->name = nacre_known_hosts_name(client->address, config->port);
+	if (address->name == NULL)
+		return NACRE_ERROR_MEMORY;
+	error = load_all(client, "", address->name);
+	if (error == 0)
+		error =
+		    host_key_ask_command(client, "ADDRESS", address->name, candidate->key, true);
+	address->verdict =
+	    nacre_known_hosts_check(client->known, candidate->plain, NULL, true, &address->found);
+	return error;
+}
+
+/* The name's key is right; the address may be new, or must not say otherwise. */
+static bool
+address_agrees(struct nacre_client *client, const struct candidate *candidate,
+    const struct nacre_known_host *found, const struct address_line *address)
+{
+	const int strict = client->config->strict_host_key_checking;
+
+	if (address->name == NULL || address->verdict == NACRE_HOST_OK)
 		return true;
-	nacre_log(NACRE_LOG_ERROR,
-	    "Warning: the %s host key for '%s' differs from the key for the IP address '%s'",
-	    candidate->label, shown_name(client), client->address);
-	nacre_log(NACRE_LOG_ERROR, "Offending key for IP in %s:%u", found->file, found->line);
-	if (client->config->strict_host_key_checking == NACRE_OFF)
+	if (address->verdict == NACRE_HOST_NEW) {
+		if (!in_user_file(client, found))
+			nacre_log(NACRE_LOG_INFO,
+			    "%s host key for IP address '%s' not in list of known hosts.",
+			    candidate->label, address->name);
+		else if (remember_key(client, address->name, candidate))
+			nacre_log(NACRE_LOG_INFO,
+			    "Warning: Permanently added the %s host key for IP address '%s' to the "
+			    "list of known hosts.",
+			    candidate->label, address->name);
+		return true;
+	}
+	if (strict == NACRE_ASK)
+		return ask_to_go_on(client, candidate, found, address);
+	say_address_differs(client, candidate, found, address);
+	if (strict == NACRE_OFF)
 		return true;
 	nacre_log(NACRE_LOG_ERROR, "Exiting, you have requested strict checking.");
 	return false;
 }
 
 static bool
-judge(struct nacre_client *client, const struct candidate *candidate)
+judge_plain(struct nacre_client *client, const struct candidate *candidate,
+    const struct address_line *address)
 {
 	const struct nacre_known_host *found = NULL;
-	bool revoked = false;
+
+	switch (nacre_known_hosts_check(client->known, candidate->plain, NULL, false, &found)) {
+	case NACRE_HOST_OK:
+		nacre_log(NACRE_LOG_DEBUG1, "Host '%s' is known and matches the %s host key.",
+		    client->known_name, candidate->label);
+		nacre_log(NACRE_LOG_DEBUG1, "Found key in %s:%u", found->file, found->line);
+		client->host_key_may_update = in_user_file(client, found);
+		client->host_key_known = true;
+		say_picture(client, candidate);
+		return address_agrees(client, candidate, found, address);
+	case NACRE_HOST_NEW:
+		return trust_new(client, candidate, address);
+	case NACRE_HOST_CHANGED:
+		/* Whatever StrictHostKeyChecking says: who took the server's place is not served. */
+		say_changed(client, candidate, found, address);
+		return false;
+	case NACRE_HOST_REVOKED:
+		break;
+	}
+	say_revoked(client, candidate);
+	return false;
+}
+
+/* True when the DNS decides, by a fingerprint that the resolver vouches for. */
+static bool
+vouched_by_dns(struct nacre_client *client, struct candidate *candidate)
+{
+	if (client->config->verify_host_key_dns == NACRE_NO)
+		return false;
+	host_key_dns_ask(client, candidate->plain, &candidate->dns);
+	if (candidate->dns.found && !candidate->dns.match)
+		say_dns_differs(candidate);
+	return candidate->dns.match && candidate->dns.secure &&
+	       client->config->verify_host_key_dns == NACRE_YES;
+}
+
+static bool
+judge(struct nacre_client *client, struct candidate *candidate)
+{
+	struct address_line address = {0};
+	bool revoked = false, trusted;
 
 	if (client->config->no_host_authentication_for_localhost && is_loopback(client->address)) {
 		nacre_log(
 		    NACRE_LOG_DEBUG1, "Forcing accepting of host key for loopback/localhost.");
+		client->config->update_host_keys = NACRE_NO;
 		return client->host_key_known = true;
 	}
-	if (certificate_trusted(client, candidate, &revoked))
+	/* What the command said of the order of algorithms is no word about a key. */
+	nacre_known_hosts_forget(client->known, KNOWN_HOSTS_COMMAND);
+	if (host_key_ask_command(client, "HOSTNAME", client->known_name, candidate->key, false) !=
+	    0)
+		return false;
+	if (vouched_by_dns(client, candidate) || certificate_trusted(client, candidate, &revoked))
 		return client->host_key_known = true;
-	if (revoked)
-		return refuse_revoked(client, candidate);
-	switch (nacre_known_hosts_check(client->known, candidate->plain, NULL, false, &found)) {
-	case NACRE_HOST_OK:
-		nacre_log(NACRE_LOG_DEBUG1, "Host '%s' is known and matches the %s host key.",
-		    shown_name(client), candidate->label);
-		nacre_log(NACRE_LOG_DEBUG1, "Found key in %s:%u", found->file, found->line);
-		client->host_key_may_update = in_user_file(client, found);
-		return client->host_key_known = address_agrees(client, candidate);
-	case NACRE_HOST_NEW:
-		return trust_new(client, candidate);
-	case NACRE_HOST_CHANGED:
-		return judge_changed(client, candidate, found);
-	case NACRE_HOST_REVOKED:
-		break;
+	if (revoked) {
+		say_revoked(client, candidate);
+		return false;
 	}
-	return refuse_revoked(client, candidate);
+	trusted = look_at_address(client, candidate, &address) == 0 &&
+		  judge_plain(client, candidate, &address);
+	free(address.name);
+	return trusted;
 }
 
 /* RevokedHostKeys is asked before anything else. */
@@ -481,10 +376,10 @@ host_key_trusted(struct nacre_client *client, struct nacre_span blob)
 		trusted = !is_revoked(client, candidate.key) && judge(client, &candidate);
 	}
 	if (trusted) {
-		log_picture(client, &candidate);
 		nacre_put_span(&client->host_key, blob);
 	} else {
 		nacre_log(NACRE_LOG_ERROR, "Host key verification failed.");
+		say_hint(client, &candidate);
 	}
 	candidate_free(&candidate);
 	return trusted && !client->host_key.failed;

@@ -329,6 +329,7 @@ identities_load(struct nacre_client *client)
 	load_tokens(client, &files);
 	load_files(client, &files);
 	load_certificates(client, &files, &certificates);
+	trace_stage(client->trace, "ask the agent", NULL);
 	if (connect_agent(client, &held) != 0) {
 		nacre_agent_free(client->identities.agent);
 		client->identities.agent = NULL;
@@ -540,6 +541,7 @@ identity_sign(struct nacre_client *client, struct identity *identity, struct nac
 	const struct nacre_buffer *const blob = nacre_buffer_length(&identity->agent_blob) > 0
 						    ? &identity->agent_blob
 						    : &identity->blob;
+	trace_stage(client->trace, "signature by the agent", NULL);
 	error = nacre_agent_sign(client->identities.agent, nacre_buffer_span(blob), data,
 	    nacre_agent_sign_flags(nacre_span_of(identity->algorithm)), signature);
 	if (error != 0)

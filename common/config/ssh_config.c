@@ -5,6 +5,7 @@
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 int
@@ -242,6 +243,7 @@ keep_request(struct nacre_ssh_config *config, const struct nacre_ssh_config_requ
 	    request->session_type != NULL ? arena_string(arena, request->session_type) : NULL;
 	internal->version = request->version != NULL ? arena_string(arena, request->version) : NULL;
 	internal->reading.assemble = request->assemble;
+	internal->canonicalize = request->canonicalize;
 	internal->no_exec = request->no_exec;
 	config->host = arena_string(arena, request->host);
 	return arena->failed ? NACRE_ERROR_MEMORY : 0;
@@ -417,7 +419,6 @@ config_finish(struct nacre_ssh_config *config, struct ssh_parse *run)
 {
 	int error;
 
-	config->internal->before = *config;
 	error = parse_defaults(&run->parse);
 	if (error != 0)
 		return error;
@@ -444,6 +445,40 @@ read_final(struct ssh_parse *run, const struct nacre_ssh_config_request *request
 	return read_files(run, request);
 }
 
+/* The values that finding a name's canonical form needs, as they are without being set. */
+static void
+canonical_defaults(struct nacre_ssh_config *config, struct nacre_ssh_config *values)
+{
+	*values = *config;
+	if (!nacre_ssh_config_is_set(config, "CanonicalizeFallbackLocal"))
+		values->canonicalize_fallback_local = true;
+	if (!nacre_ssh_config_is_set(config, "CanonicalizeMaxDots"))
+		values->canonicalize_max_dots = 1;
+	if (!nacre_ssh_config_is_set(config, "Port"))
+		values->port = 22;
+	if (!nacre_ssh_config_is_set(config, "AddressFamily"))
+		values->address_family = AF_UNSPEC;
+}
+
+/* Puts the canonical form of the host's name in its place, if there is somebody who finds it. */
+static int
+find_canonical(struct nacre_ssh_config *config)
+{
+	struct nacre_ssh_config values;
+	char *name = NULL;
+
+	canonical_defaults(config, &values);
+	if (config->internal->canonicalize == NULL || values.canonicalize_hostname == NACRE_NO)
+		return 0;
+	const int error = config->internal->canonicalize(&values, &name);
+	config->error = values.error;
+	config->notes = values.notes;
+	if (error == 0 && name != NULL)
+		config->hostname = arena_lower(&config->internal->reading.arena, name);
+	free(name);
+	return error != 0 ? error : config->hostname == NULL ? NACRE_ERROR_MEMORY : 0;
+}
+
 int
 nacre_ssh_config_load(
     struct nacre_ssh_config *config, const struct nacre_ssh_config_request *request)
@@ -458,38 +493,10 @@ nacre_ssh_config_load(
 	error = read_files(&run, request);
 	if (error == 0 && (config->hostname = ssh_hostname(config, config->host)) == NULL)
 		error = NACRE_ERROR_FORMAT;
-	if (error == 0 && run.want_final)
-		error = read_final(&run, request);
 	if (error == 0)
-		error = config_finish(config, &run);
-	ssh_parse_end(&run);
-	return error;
-}
-
-/* Takes back defaults and expansion; what was said stays. */
-static void
-values_restore(struct nacre_ssh_config *config)
-{
-	struct nacre_ssh_config before = config->internal->before;
-
-	before.error = config->error;
-	before.warnings = config->warnings;
-	before.notes = config->notes;
-	*config = before;
-}
-
-int
-nacre_ssh_config_reload(struct nacre_ssh_config *config,
-    const struct nacre_ssh_config_request *request, const char *canonical)
-{
-	struct ssh_parse run = ssh_parse_begin(config);
-	int error;
-
-	values_restore(config);
-	config->hostname = arena_lower(&config->internal->reading.arena, canonical);
-	if (config->hostname == NULL)
-		return NACRE_ERROR_MEMORY;
-	error = read_final(&run, request);
+		error = find_canonical(config);
+	if (error == 0 && (run.want_final || config->canonicalize_hostname != NACRE_NO))
+		error = read_final(&run, request);
 	if (error == 0)
 		error = config_finish(config, &run);
 	ssh_parse_end(&run);

@@ -15,8 +15,7 @@ struct origin {
 struct nacre_ssh_config_private {
 	struct reading reading;
 	struct origin origin[KEYWORDS_MAX];
-	/* The values before defaults and expansion, for reading on. */
-	struct nacre_ssh_config before;
+	nacre_config_canonicalize canonicalize;
 	/* Copies of the request. */
 	char *home, *local_user, *command, *session_type, *version;
 	bool no_exec;

@@ -62,6 +62,22 @@ nacre_connect_address(const struct addrinfo *address)
 }
 
 int
+nacre_connect_next(struct addrinfo **next, bool *on_the_way, int *error)
+{
+	while (*next != NULL) {
+		const struct addrinfo *const address = *next;
+
+		*next = address->ai_next;
+		const int fd = nacre_connect_address(address);
+		*on_the_way = fd >= 0 && errno == EINPROGRESS;
+		if (fd >= 0)
+			return fd;
+		*error = errno;
+	}
+	return -1;
+}
+
+int
 nacre_accept(int listener, struct sockaddr_storage *address, socklen_t *length)
 {
 	*address = (struct sockaddr_storage){.ss_family = AF_UNIX};

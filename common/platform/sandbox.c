@@ -120,6 +120,16 @@ filter_install(const struct nacre_sandbox *sandbox)
 }
 #endif
 
+bool
+nacre_sandbox_filters(void)
+{
+#ifdef FILTER_ARCHITECTURE
+	return true;
+#else
+	return false;
+#endif
+}
+
 static int
 limit(__rlimit_resource_t resource, rlim_t value)
 {

@@ -35,6 +35,16 @@ nacre_watch_close(struct nacre_watch *watch)
 	watch->fd = -1;
 }
 
+int
+nacre_watch_release(struct nacre_watch *watch)
+{
+	const int fd = watch->fd;
+
+	nacre_watch_want(watch, 0);
+	watch->fd = -1;
+	return fd;
+}
+
 void
 nacre_watch_dispatch(struct nacre_poller *poller, int64_t timeout)
 {

@@ -21,6 +21,7 @@ struct request {
 	uint32_t next_free;
 	uint32_t length; /* of a READ */
 	struct nacre_sftp_tag tag;
+	void *owner;
 	uint64_t sent_at;
 };
 
@@ -31,6 +32,7 @@ struct nacre_sftp {
 	struct request *requests;
 	uint32_t request_count, first_free;
 	size_t outstanding;
+	void *owner; /* of the requests that are made now */
 	/* A DATA reply that is coming in. */
 	struct request data_request;
 	size_t data_left, data_total;
@@ -126,6 +128,7 @@ request_new(
 	    .generation = (uint16_t)(request->generation + 1),
 	    .message = (uint8_t)message,
 	    .wanted = tag != NULL,
+	    .owner = sftp->owner,
 	    .sent_at = sftp->now,
 	};
 	if (tag != NULL)
@@ -158,6 +161,30 @@ request_of_id(struct nacre_sftp *sftp, uint32_t id)
 		return NULL;
 	request = &sftp->requests[id & 0xffff];
 	return request->message != 0 && request->generation == id >> 16 ? request : NULL;
+}
+
+void *
+nacre_sftp_set_owner(struct nacre_sftp *sftp, void *owner)
+{
+	void *const before = sftp->owner;
+
+	sftp->owner = owner;
+	return before;
+}
+
+static void
+request_forget(struct request *request, const void *whom)
+{
+	if (request->owner == whom || request->tag.context == whom)
+		request->wanted = false;
+}
+
+void
+nacre_sftp_forget(struct nacre_sftp *sftp, const void *whom)
+{
+	for (uint32_t i = 0; i < sftp->request_count; i++)
+		request_forget(&sftp->requests[i], whom);
+	request_forget(&sftp->data_request, whom);
 }
 
 /* A message under construction in the queue. */
@@ -540,6 +567,7 @@ take_message(struct nacre_sftp *sftp, struct nacre_span bytes, struct nacre_sftp
 		return protocol_error(sftp, "Unexpected message %u from the SFTP server", type);
 	reply->message = (enum nacre_sftp_message)type;
 	reply->tag = request->tag;
+	reply->owner = request->owner;
 	reply->sent_at = request->sent_at;
 	limits = request->limits;
 	wanted = request->wanted;
@@ -588,6 +616,7 @@ pass_data(struct nacre_sftp *sftp, struct nacre_span bytes, struct nacre_sftp_re
 	if (sftp->data_request.wanted)
 		reply->message = NACRE_SFTP_DATA;
 	reply->tag = sftp->data_request.tag;
+	reply->owner = sftp->data_request.owner;
 	reply->sent_at = sftp->data_request.sent_at;
 	reply->data = (struct nacre_span){bytes.data, length};
 	reply->data_offset = sftp->data_total - sftp->data_left;

@@ -350,6 +350,14 @@ schedule(struct nacre_transfer *transfer)
 	file_schedule_reads(transfer);
 }
 
+static void
+own_requests(struct nacre_transfer *transfer, void *owner)
+{
+	for (size_t i = 0; i < 2; i++)
+		if (transfer->ends[i] != NULL)
+			nacre_sftp_set_owner(transfer->ends[i], owner);
+}
+
 size_t
 nacre_transfer_output(struct nacre_transfer *transfer, enum nacre_transfer_side side, uint8_t *room,
     size_t length, uint64_t now)
@@ -359,6 +367,7 @@ nacre_transfer_output(struct nacre_transfer *transfer, enum nacre_transfer_side 
 
 	if (sftp == NULL || transfer->fatal)
 		return 0;
+	own_requests(transfer, transfer);
 	transfer->now = now;
 	nacre_sftp_output(sftp, room, 0, now);
 	do {
@@ -374,6 +383,7 @@ nacre_transfer_output(struct nacre_transfer *transfer, enum nacre_transfer_side 
 		}
 	} while (
 	    (count > 0 || nacre_sftp_output_length(sftp) > 0) && used < length && !transfer->fatal);
+	own_requests(transfer, NULL);
 	return used;
 }
 
@@ -392,6 +402,20 @@ dispatch(struct nacre_transfer *transfer, struct nacre_sftp_reply *reply)
 		tree_item_reply(transfer, reply);
 	else
 		file_reply(transfer, kind, reply);
+}
+
+int
+nacre_transfer_reply(struct nacre_transfer *transfer, enum nacre_transfer_side side,
+    struct nacre_sftp_reply *reply, uint64_t now)
+{
+	if (transfer->ends[side] == NULL || transfer->fatal)
+		return NACRE_ERROR_STATE;
+	transfer->now = now;
+	own_requests(transfer, transfer);
+	if (reply->message != 0 && reply->message != NACRE_SFTP_VERSION_REPLY)
+		dispatch(transfer, reply);
+	own_requests(transfer, NULL);
+	return transfer->fatal ? NACRE_ERROR_MEMORY : 0;
 }
 
 int
@@ -415,8 +439,7 @@ nacre_transfer_receive(struct nacre_transfer *transfer, enum nacre_transfer_side
 		}
 		bytes.data += used;
 		bytes.length -= (size_t)used;
-		if (reply.message != 0 && reply.message != NACRE_SFTP_VERSION_REPLY)
-			dispatch(transfer, &reply);
+		nacre_transfer_reply(transfer, side, &reply, now);
 	}
 	return transfer->fatal ? NACRE_ERROR_MEMORY : 0;
 }
@@ -539,6 +562,9 @@ nacre_transfer_free(struct nacre_transfer *transfer)
 
 	if (transfer == NULL)
 		return;
+	for (size_t i = 0; i < 2; i++)
+		if (transfer->ends[i] != NULL)
+			nacre_sftp_forget(transfer->ends[i], transfer);
 	while (transfer->objects != NULL)
 		object_free(transfer->objects);
 	while (transfer->blocks != NULL) {

@@ -181,6 +181,20 @@ nacre_known_hosts_load(
 	return error;
 }
 
+void
+nacre_known_hosts_forget(struct nacre_known_hosts *known, const char *file)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < known->count; i++) {
+		if (strcmp(known->hosts[i].file, file) == 0)
+			known_host_clear(&known->hosts[i]);
+		else
+			known->hosts[kept++] = known->hosts[i];
+	}
+	known->count = kept;
+}
+
 static const struct nacre_known_host *
 find_revoked(const struct nacre_known_hosts *known, const struct nacre_key *key)
 {
@@ -194,12 +208,12 @@ find_revoked(const struct nacre_known_hosts *known, const struct nacre_key *key)
 	return NULL;
 }
 
-/* Lines of the wanted marker and kind that hold a key of this type; the key itself goes first. */
+/* Lines of the wanted marker and kind: the key itself goes first, then one of its type, then any. */
 static const struct nacre_known_host *
 find_key(const struct nacre_known_hosts *known, const struct nacre_key *key,
     enum nacre_known_host_marker marker, bool by_address, bool *equal)
 {
-	const struct nacre_known_host *same_type = NULL;
+	const struct nacre_known_host *same_type = NULL, *other = NULL;
 
 	*equal = false;
 	for (size_t i = 0; i < known->count; i++) {
@@ -211,11 +225,14 @@ find_key(const struct nacre_known_hosts *known, const struct nacre_key *key,
 			*equal = true;
 			return host;
 		}
-		if (same_type == NULL && !host->without_port &&
-		    nacre_key_type(host->key) == nacre_key_type(key))
+		if (host->without_port)
+			continue;
+		if (same_type == NULL && nacre_key_type(host->key) == nacre_key_type(key))
 			same_type = host;
+		else if (other == NULL)
+			other = host;
 	}
-	return same_type;
+	return same_type != NULL ? same_type : other;
 }
 
 enum nacre_host_verdict

@@ -243,3 +243,35 @@ nacre_known_hosts_hash(const struct nacre_known_hosts_job *job, struct nacre_buf
 	upkeep_free(&upkeep);
 	return error;
 }
+
+void
+nacre_known_hosts_put_names(const char *file, const struct nacre_key *key, size_t most,
+    size_t *count, struct nacre_buffer *text)
+{
+	struct nacre_buffer content = {0}, wanted = {0};
+	struct nacre_span rest, line;
+
+	if (nacre_key_put_line(key, NULL, &wanted) != 0 ||
+	    nacre_file_read(file, TRUST_FILE_MAX, &content) != 0)
+		nacre_buffer_clear(&content);
+	rest = nacre_buffer_span(&content);
+	for (unsigned number = 1; nacre_line_next(&rest, &line); number++) {
+		const struct nacre_span key_text = nacre_buffer_span(&wanted);
+		struct known_line known;
+
+		if (known_line_parse(line, &known) != KNOWN_LINE_HOST ||
+		    known.marker != NACRE_KNOWN_HOST_PLAIN || known.key.length < key_text.length ||
+		    memcmp(known.key.data, key_text.data, key_text.length) != 0)
+			continue;
+		if ((*count)++ >= most)
+			continue;
+		nacre_put_format(text, "    %s:%u: ", file, number);
+		if (known.hashed)
+			nacre_put_format(text, "[hashed name]\n");
+		else
+			nacre_put_format(text, "%.*s\n", (int)known.names.length,
+			    (const char *)known.names.data);
+	}
+	nacre_buffer_free(&content);
+	nacre_buffer_free(&wanted);
+}

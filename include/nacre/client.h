@@ -101,6 +101,10 @@ ssize_t nacre_client_receive(struct nacre_client *client);
 uint64_t nacre_client_deadline(const struct nacre_client *client);
 int nacre_client_tick(struct nacre_client *client, uint64_t now);
 
+/* The canonical form of a host's name (CanonicalizeHostname): this library's
+ * nacre_config_canonicalize, see nacre/ssh_config.h. */
+int nacre_client_canonicalize(struct nacre_ssh_config *config, char **name);
+
 /* Algorithm lists for the configuration of a client or ("server") a server: this library's
  * nacre_config_assemble, see nacre/config.h. */
 int nacre_client_assemble(enum nacre_config_algorithms algorithms, const char *specification,

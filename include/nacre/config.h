@@ -72,6 +72,15 @@ int nacre_forward_parse(const char *text, bool dynamic, bool remote, struct nacr
 void nacre_forward_free(struct nacre_forward *forward);
 
 /*
+ * Whether a word of PermitOpen or PermitRemoteOpen ("host:port", "[host]:port", each of them also
+ * "*") covers a host and port to connect to, a word of PermitListen ("[pattern:]port") an address to
+ * listen at, a word of either a Unix socket. Names are compared as they are written.
+ */
+bool nacre_permit_open_fits(const char *word, const char *host, unsigned port);
+bool nacre_permit_listen_fits(const char *word, const char *host, unsigned port);
+bool nacre_permit_path_fits(const char *word, const char *path, unsigned port);
+
+/*
  * Lists of algorithms in a configuration. The folder config/ does not know the algorithms: the
  * program gives a function that makes the list in force from what was written ("+x", "-x", "^x"
  * or a list; NULL: the default) and appends it to "list". It returns 0, or an error when

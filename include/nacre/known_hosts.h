@@ -65,10 +65,13 @@ int nacre_known_hosts_load(
 int nacre_known_hosts_load_text(struct nacre_known_hosts *known, struct nacre_span text,
     const char *file, const char *name, const char *address);
 
+/* Takes out the lines that came from this file. */
+void nacre_known_hosts_forget(struct nacre_known_hosts *known, const char *file);
+
 enum nacre_host_verdict {
 	NACRE_HOST_OK,      /* this key is on a line; for a certificate: its authority is */
-	NACRE_HOST_NEW,     /* no line with a key of this type */
-	NACRE_HOST_CHANGED, /* lines with other keys only, one of them of the same type */
+	NACRE_HOST_NEW,     /* no line with a key */
+	NACRE_HOST_CHANGED, /* lines with other keys only, of whatever type */
 	NACRE_HOST_REVOKED  /* the key, or a certificate's authority, is marked @revoked */
 };
 
@@ -87,6 +90,23 @@ bool nacre_known_hosts_has_authority(const struct nacre_known_hosts *known);
  * the host's name or a pattern of it. 0 or NACRE_ERROR_REFUSED with *reason (static). */
 int nacre_certificate_check_host(const struct nacre_certificate *certificate, const char *host,
     uint64_t now, const char **reason);
+
+/* What the DNS says of a host key: SSHFP records, RFC 4255. */
+struct nacre_sshfp {
+	bool found;  /* there are some for this host */
+	bool match;  /* one is of this key */
+	bool secure; /* the resolver vouches for them: it has checked their signatures */
+	bool strong, strong_match, weak_match; /* by SHA-256 and SHA-1: how "match" came about */
+};
+/* Compares the records of a resolver's answer (RFC 1035 section 4.1) with a plain key's "format" and
+ * "blob". Fills *result; an answer that is malformed has no records. */
+void nacre_sshfp_judge(struct nacre_span answer, const char *format, struct nacre_span blob,
+    struct nacre_sshfp *result);
+
+/* For a question about an unknown key: appends the names under which the file has it,
+ * "    FILE:LINE: NAMES\n" each, as long as *count, which counts on, is below "most". */
+void nacre_known_hosts_put_names(const char *file, const struct nacre_key *key, size_t most,
+    size_t *count, struct nacre_buffer *text);
 
 /* Appends the lines themselves to a text: one for "names", or, hashed, one a name. 0 or
  * NACRE_ERROR_LIBRARY, when names cannot be hashed, or NACRE_ERROR_MEMORY. */

@@ -22,6 +22,10 @@ struct addrinfo;
 int nacre_listen_address(const struct addrinfo *address);
 /* Begins to connect to a TCP address; errno is EINPROGRESS when the socket is still on its way. */
 int nacre_connect_address(const struct addrinfo *address);
+/* Begins to connect to the first address from *next on that does not refuse at once, and moves *next
+ * behind it; *on_the_way tells whether the connection is still to be awaited. -1 when none is left:
+ * *error is then the errno of the newest failure, or what it was before. */
+int nacre_connect_next(struct addrinfo **next, bool *on_the_way, int *error);
 /* Takes a connection; its peer in *address (ss_family is AF_UNIX where there is no address). */
 int nacre_accept(int listener, struct sockaddr_storage *address, socklen_t *length);
 

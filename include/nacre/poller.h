@@ -61,6 +61,8 @@ void nacre_watch_init(struct nacre_watch *watch, struct nacre_poller *poller, in
 void nacre_watch_want(struct nacre_watch *watch, unsigned what);
 /* Stops to wait, and closes the descriptor if there is one. */
 void nacre_watch_close(struct nacre_watch *watch);
+/* Stops to wait; the descriptor, which is the caller's now. */
+int nacre_watch_release(struct nacre_watch *watch);
 /* Waits as nacre_poller_wait() does, once, and serves what is ready. */
 void nacre_watch_dispatch(struct nacre_poller *poller, int64_t timeout);
 

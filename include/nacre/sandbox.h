@@ -29,6 +29,8 @@ struct nacre_sandbox {
  * kills the process at a system call other than what a program that talks over its open descriptors
  * needs. 0, or NACRE_ERROR_SYSTEM with errno and *step naming what failed (static). */
 int nacre_sandbox_enter(const struct nacre_sandbox *sandbox, const char **step);
+/* Whether there is such a filter for this architecture; the rest is done without it, too. */
+bool nacre_sandbox_filters(void);
 /* Forbids core dumps and attaching by other processes of the same user. */
 void nacre_sandbox_protect_memory(void);
 

@@ -42,6 +42,7 @@ struct nacre_sftp_reply {
 	/* VERSION_REPLY, STATUS, HANDLE, DATA, NAME, ATTRS, EXTENDED_REPLY; 0: none is complete. */
 	enum nacre_sftp_message message;
 	struct nacre_sftp_tag tag;
+	void *owner;                             /* nacre_sftp_set_owner() */
 	uint32_t status;                         /* STATUS */
 	struct nacre_span text;                  /* STATUS: the server's words (hostile) */
 	struct nacre_span handle;                /* HANDLE */
@@ -78,6 +79,13 @@ uint32_t nacre_sftp_extensions(const struct nacre_sftp *sftp); /* enum nacre_sft
 const struct nacre_sftp_limits *nacre_sftp_limits(const struct nacre_sftp *sftp);
 /* Requests under way. */
 size_t nacre_sftp_outstanding(const struct nacre_sftp *sftp);
+
+/* Where several use one connection: whose the requests are that are made from now on (NULL: nobody's),
+ * which their replies tell. Returns the one before. */
+void *nacre_sftp_set_owner(struct nacre_sftp *sftp, void *owner);
+/* The replies to requests under way that have this owner, or this context in their tag, are dropped
+ * when they come. */
+void nacre_sftp_forget(struct nacre_sftp *sftp, const void *whom);
 
 /* Requests: each queues one message. 0, or NACRE_ERROR_MEMORY or NACRE_ERROR_ARGUMENT (too long).
  * Without "tag" the reply is checked and dropped. */

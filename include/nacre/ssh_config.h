@@ -171,6 +171,7 @@ struct nacre_ssh_config {
 	int syslog_facility; /* LOG_... of syslog.h */
 	struct nacre_words log_verbose;
 	char *ignore_unknown;
+	bool login_trace; /* a table of the login's stages on standard error; a keyword of ours */
 
 	/* What went wrong, as one line or several ended by LF, or empty. */
 	struct nacre_buffer error;
@@ -181,6 +182,15 @@ struct nacre_ssh_config {
 
 	struct nacre_ssh_config_private *internal;
 };
+
+/*
+ * Finds the canonical form of a host's name, as CanonicalizeHostname and its kin in ssh_config(5)
+ * say; config->hostname is the name so far, and the members that this needs have their defaults. The
+ * folder config/ asks no resolver, so the program brings the function along, as
+ * nacre_client_canonicalize(). *name: the new name, which the caller frees, or NULL when it stays
+ * as it is. 0, or an error with a complaint in config->error.
+ */
+typedef int (*nacre_config_canonicalize)(struct nacre_ssh_config *config, char **name);
 
 /* What a configuration is looked up for. All strings are borrowed during the call only. */
 struct nacre_ssh_config_request {
@@ -195,7 +205,8 @@ struct nacre_ssh_config_request {
 	const char *home;               /* home directory; NULL: that of the password file */
 	const char *local_user;         /* NULL: that of the real user id */
 	nacre_config_assemble assemble; /* NULL: algorithm lists stay as written */
-	bool no_exec;                   /* Match exec is an error (for tests and fuzzing) */
+	nacre_config_canonicalize canonicalize; /* NULL: names stay as they are */
+	bool no_exec;                           /* Match exec is an error (for tests and fuzzing) */
 };
 
 /* A configuration in which nothing is set. The caller frees it. */
@@ -210,16 +221,12 @@ int nacre_ssh_config_set(
 /* True when the keyword (any case) was given a value that is not its default's stand-in. */
 bool nacre_ssh_config_is_set(const struct nacre_ssh_config *config, const char *keyword);
 
-/* Reads the files for this request (twice where "Match final" asks for that), then fills in the
+/* Reads the files for this request (twice where "Match final" or
+ * CanonicalizeHostname asks for that), then fills in the
  * defaults. To be called once. 0 or an error: NACRE_ERROR_FORMAT, NACRE_ERROR_UNSUPPORTED,
  * NACRE_ERROR_PERMISSION (bad owner or mode of the user's file), NACRE_ERROR_SYSTEM. */
 int nacre_ssh_config_load(
     struct nacre_ssh_config *config, const struct nacre_ssh_config_request *request);
-/* After canonicalization: reads the files again for the host name "canonical", so that blocks for
- * it and Match canonical and final add what is not set yet. */
-int nacre_ssh_config_reload(struct nacre_ssh_config *config,
-    const struct nacre_ssh_config_request *request, const char *canonical);
-
 /* Before connecting: refuses what a keyword asks for and this client does not do yet. 0 or
  * NACRE_ERROR_UNSUPPORTED with the file, the line and the remedy in config->error. */
 int nacre_ssh_config_check(struct nacre_ssh_config *config);

@@ -19,7 +19,7 @@ enum nacre_transfer_side { NACRE_TRANSFER_SOURCE = 0, NACRE_TRANSFER_TARGET = 1 
 
 struct nacre_transfer_options {
 	/* The two ends: NULL is the local file system. Not both; they may be two connections to one
-	 * server. Borrowed; nothing else may use them meanwhile. */
+	 * server. Borrowed until the transfer is freed; see nacre_transfer_reply() for sharing them. */
 	struct nacre_sftp *source, *target;
 	const char *target_path;  /* where to; "~" is expanded by the server */
 	bool target_is_directory; /* it must be one (several sources) */
@@ -37,7 +37,7 @@ struct nacre_transfer_options {
 /* Makes a transfer; strings of the options are copied. 0 or NACRE_ERROR_MEMORY. */
 int nacre_transfer_new(
     const struct nacre_transfer_options *options, struct nacre_transfer **transfer);
-/* Frees it; files that were not complete stay so. NULL is allowed. */
+/* Frees it, before its ends; files that were not complete stay so. NULL is allowed. */
 void nacre_transfer_free(struct nacre_transfer *transfer);
 /* Adds a source; its last component is the name in a target directory. Remote paths may hold
  * glob(7) patterns and begin with "~". All before the first nacre_transfer_output(). */
@@ -62,6 +62,11 @@ size_t nacre_transfer_output(struct nacre_transfer *transfer, enum nacre_transfe
  * is an event. */
 int nacre_transfer_receive(struct nacre_transfer *transfer, enum nacre_transfer_side side,
     struct nacre_span bytes, uint64_t now);
+/* The same for one reply that the caller has received from nacre_sftp_receive(): where several
+ * transfers, or other requests, share a connection, its replies tell by their owner, the transfer,
+ * whose they are. */
+int nacre_transfer_reply(struct nacre_transfer *transfer, enum nacre_transfer_side side,
+    struct nacre_sftp_reply *reply, uint64_t now);
 /* False while so much waits to be written to the other side that the caller must not read. */
 bool nacre_transfer_wants_input(
     const struct nacre_transfer *transfer, enum nacre_transfer_side side);

@@ -380,6 +380,77 @@ class Bench:
             os.unlink(path)
             link.stop()
 
+    # Batches of sftp ----------------------------------------------------------------------------
+
+    def sftp_command(self, program, server, batch, *extra):
+        options = self.command(self.nacre, server, '')[1:-2]
+        options[options.index('-p')] = '-P'
+        return [program, *options, *extra, '-b', batch, f'{self.user}@{server.address}']
+
+    def operations(self, count, mark):
+        """A directory with what so many operations of eight kinds need, and the batch; no operation
+        touches what another one does."""
+        near, far = (os.path.join(self.directory, name) for name in ('near', 'far'))
+        for folder in (near, far):
+            shutil.rmtree(folder, ignore_errors=True)
+            os.makedirs(folder)
+        lines = [f'cd {far}', f'lcd {near}']
+        for number in range(count // 8):
+            for name in ('get', 'old', 'rm', 'mode', 'ls', 'ln'):
+                with open(os.path.join(far, f'{name}{number}'), 'w') as file:
+                    file.write(f'{number}\n' * 100)
+            with open(os.path.join(near, f'put{number}'), 'w') as file:
+                file.write(f'{number}\n' * 100)
+            lines += [mark + line.format(number) for line in (
+                'mkdir new{0}', 'put put{0}', 'get get{0}', 'rename old{0} renamed{0}', 'rm rm{0}',
+                'chmod 600 mode{0}', 'ls -l ls{0}', 'ln ln{0} link{0}')]
+        if self.made_user:
+            subprocess.run(['chown', '-R', self.user, far], check=True)
+        batch = os.path.join(self.directory, 'batch')
+        with open(batch, 'w') as file:
+            file.write('\n'.join(lines) + '\n')
+        return batch
+
+    def check_operations(self, count):
+        """All of them were done."""
+        near, far = (os.path.join(self.directory, name) for name in ('near', 'far'))
+        there = set(os.listdir(far))
+        for number in range(count // 8):
+            wanted = {f'{name}{number}' for name in ('new', 'put', 'get', 'renamed', 'mode', 'ls', 'ln', 'link')}
+            if not wanted <= there or {f'old{number}', f'rm{number}'} & there or \
+                    os.stat(f'{far}/mode{number}').st_mode & 0o777 != 0o600 or \
+                    open(f'{far}/put{number}').read() != open(f'{near}/put{number}').read() or \
+                    open(f'{far}/get{number}').read() != open(f'{near}/get{number}').read():
+                raise SystemExit(f'bench: operations of number {number} were not done')
+
+    def sftp(self):
+        if not self.needs_root('sftp batches over 50 ms'):
+            return
+        link, count = Link(self), self.options.operations
+        theirs = shutil.which('sftp', path='/usr/bin:/usr/local/bin')
+        ours = os.path.join(os.path.dirname(self.nacre.ssh), 'sftp')
+        try:
+            for suite in (self.openssh, self.nacre):
+                server = Server(self, suite, link.server, SERVER_ADDRESS)
+
+                def seconds(program, mark, *extra):
+                    batch = self.operations(count, mark)
+                    wall, _ = self.timed(self.sftp_command(program, server, batch, *extra), link.client)
+                    self.check_operations(count)
+                    return wall
+
+                before = seconds(theirs, '')
+                for what, mark, extra, limit in (('lines marked with -', '-', (), 0.1),
+                                                 ('-X overlap=all', '', ('-X', 'overlap=all'), 0.1),
+                                                 ('unmarked', '', (), None)):
+                    wall = statistics.median(seconds(ours, mark, *extra) for _ in range(3 if limit else 1))
+                    self.row(f'sftp, {count} operations, 50 ms, {suite.name} sshd, {what}', f'{before:.1f} s',
+                             f'{wall:.2f} s', f'{wall / before:.3f}', limit and f'<= {limit}',
+                             limit and wall / before <= limit)
+                server.stop()
+        finally:
+            link.stop()
+
     # Memory -------------------------------------------------------------------------------------
 
     def memory(self):
@@ -536,7 +607,7 @@ def session_memory(server):
 
 
 MEASURES = {'login': Bench.login, 'parallel': Bench.parallel, 'distance': Bench.distance,
-            'bulk': Bench.bulk, 'bulk-distance': Bench.bulk_distance, 'memory': Bench.memory,
+            'bulk': Bench.bulk, 'bulk-distance': Bench.bulk_distance, 'sftp': Bench.sftp, 'memory': Bench.memory,
             'crowd': Bench.crowd}
 
 
@@ -547,6 +618,7 @@ def main():
     parser.add_argument('--runs', type=int, default=40)
     parser.add_argument('--size', type=int, default=1024, help='MiB of the bulk transfers')
     parser.add_argument('--sessions', type=int, default=1000, help='idle sessions at once')
+    parser.add_argument('--operations', type=int, default=1000, help='of a batch of sftp')
     parser.add_argument('--list', action='store_true')
     options = parser.parse_args()
     if options.list:

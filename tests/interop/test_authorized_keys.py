@@ -125,12 +125,13 @@ def test_names_of_peers(program, servers):
 @pytest.mark.parametrize('program', SERVERS)
 def test_names_of_files(program, servers):
     need('sshd')
-    files = 'FOLDER/%u.keys FOLDER/%U FOLDER/a%%b %h/nacre.keys'
+    files = 'FOLDER/%u.keys FOLDER/%U FOLDER/a%%b %h/nacre.keys %u.nacre'
     server = KeyServer(servers, SERVERS[program], options=[f'AuthorizedKeysFile={files}'])
     account = server.account
     key = server.key('user')
     names = [server.path(f'{account.name}.keys'), server.path(str(account.uid)), server.path('a%b'),
-             os.path.join(account.home, 'nacre.keys')]
+             os.path.join(account.home, 'nacre.keys'),
+             os.path.join(account.home, f'{account.name}.nacre')]
     for name in names:
         assert server.login(key) is None
         with open(name, 'w') as file:

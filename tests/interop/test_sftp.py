@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+import hostile_sftp_server as hostile
 from conftest import Client, nacre, need, openssh, run
 from test_ssh import terminal  # noqa: F401 (a fixture)
 from trees import assert_same, make_tree
@@ -262,6 +263,140 @@ def test_a_pipe_is_no_batch(tmp_path):
         seen.append((result.returncode, result.stdout,
                      result.stderr.replace(b'\r', b'').split(b'\n', 1)[1]))
     assert seen[0] == seen[1]
+
+
+# Lines that overlap ------------------------------------------------------------------------------------
+
+# Operations on files of their own, and some that meet the one before, or that nothing overlaps with.
+OPERATIONS = '''
+mkdir new{0}
+put put{0} {far}
+put put{0} sent{0}
+get get{0}
+rename old{0} renamed{0}
+rm rm{0}
+chmod 600 mode{0}
+ls -l ls{0}
+ln ln{0} link{0}
+put put{0} new{0}/inside
+chmod 640 new{0}/inside
+get new{0}/inside here{0}
+rm new{0}/*
+rmdir new{0}
+symlink to{0} sym{0}
+ls -1 sym{0} sym{0}
+cp get{0} copied{0}
+pwd
+'''
+FAILURES = '''
+get missing{0}
+rename missing{0} x{0}
+mkdir get{0}
+put absent{0}
+ls none{0}
+df -z
+'''
+
+
+def operations(folder, count):
+    shutil.rmtree(folder, ignore_errors=True)
+    near, far = folder / 'near', folder / 'far'
+    near.mkdir(parents=True)
+    far.mkdir()
+    for number in range(count):
+        for name in ('get', 'old', 'rm', 'mode', 'ls', 'ln'):
+            (far / f'{name}{number}').write_text(f'{name} {number}\n')
+        (near / f'put{number}').write_text(f'put {number}\n')
+    for path in folder.rglob('*'):
+        os.utime(path, (1577934245, 1577934245))
+    return near, far
+
+
+def tree_of(folder):
+    return sorted((str(path.relative_to(folder)), path.lstat().st_mode, path.lstat().st_nlink,
+                   os.readlink(path) if path.is_symlink() else
+                   path.read_bytes() if path.is_file() else None) for path in folder.rglob('*'))
+
+
+@pytest.mark.parametrize('server', SERVERS)
+@pytest.mark.parametrize('mark,options', [('-', []), ('', ['-X', 'overlap=all']), ('-', ['-N'])])
+def test_lines_that_overlap_do_as_one_after_another(tmp_path, server, mark, options):
+    need('sftp')
+    server = nacre('sftp-server') if server == 'nacre' else openssh('sftp-server')
+    seen = []
+    for program in (nacre('sftp'), 'sftp'):
+        near, far = operations(tmp_path / 'scene', 20)
+        lines = [f'cd {far}'] + [
+            mark + line for number in range(20)
+            for line in (OPERATIONS + FAILURES * bool(mark)).format(number, far=far).split('\n') if line]
+        batch = tmp_path / 'batch'
+        batch.write_text('\n'.join(lines) + '\n')
+        shared = [option for option in options if program != 'sftp' or option == '-N']
+        result = run([program, *shared, '-D', server, '-b', str(batch)], cwd=near, umask=0o022)
+        seen.append((result.returncode, result.stdout.split(b'\n'),
+                     result.stderr.replace(b'\r', b'').split(b'\n'), tree_of(near.parent)))
+    assert seen[0] == seen[1]
+
+
+def groups_of_questions(tmp_path, lines, *options):
+    """How many questions at once a server gets that waits for more before it answers."""
+    log = tmp_path / 'log'
+    log.write_text('')
+    result = run([nacre('sftp'), *options, '-D', hostile.command('Patient', str(log)), '-b', '-'],
+                 input='\n'.join(lines).encode() + b'\n', cwd=tmp_path)
+    return result, [int(number) for number in log.read_text().split()]
+
+
+def test_which_lines_overlap(tmp_path):
+    changes = [f'mkdir d{number}' for number in range(30)]
+    looks = ['ls file'] * 30
+    assert max(groups_of_questions(tmp_path, changes)[1]) <= 2       # the first one asks for limits, too
+    assert max(groups_of_questions(tmp_path, changes, '-X', 'overlap=all')[1]) >= 25
+    assert max(groups_of_questions(tmp_path, [f'-{line}' for line in changes])[1]) >= 25
+    assert max(groups_of_questions(tmp_path, [f'-{line}' for line in changes], '-X', 'overlap=none')[1]) <= 2
+    assert max(groups_of_questions(tmp_path, looks)[1]) >= 25
+    # What meets on a path is done in turn.
+    assert max(groups_of_questions(tmp_path, [f'-mkdir d/{"x/" * number}' for number in range(20)])[1]) <= 2
+    assert max(groups_of_questions(tmp_path, ['-rm d/*', '-mkdir d/e'] * 5)[1]) <= 3
+
+
+@pytest.mark.parametrize('server', SERVERS)
+def test_nothing_is_done_behind_a_failure(tmp_path, server):
+    """Marked lines behind one that fails and is not marked, even one that only looks."""
+    server = nacre('sftp-server') if server == 'nacre' else openssh('sftp-server')
+    near, far = operations(tmp_path / 'scene', 20)
+    before = tree_of(far)
+    for first in ('ls nothing', 'get nothing', 'mkdir get0', 'rename nothing x'):
+        lines = [f'cd {far}', first, *(f'-rm rm{number}' for number in range(20)), 'mkdir end']
+        result = run([nacre('sftp'), '-D', server, '-b', '-'], input='\n'.join(lines).encode(), cwd=near)
+        assert result.returncode == 1 and tree_of(far) == before
+        assert result.stdout.decode().split('\n')[-2] == f'sftp> {first}'
+
+
+def test_what_was_under_way_is_named(tmp_path):
+    near, far = operations(tmp_path / 'scene', 20)
+    lines = [f'cd {far}', 'mkdir one', 'mkdir get0', 'ls', *(f'rm rm{number}' for number in range(20))]
+    result = run([nacre('sftp'), '-X', 'overlap=all', '-D', nacre('sftp-server'), '-b', '-'],
+                 input='\n'.join(lines).encode(), cwd=near)
+    assert result.returncode == 1
+    for number in range(20):
+        gone = not (far / f'rm{number}').exists()
+        assert gone == (f'"rm rm{number}" was under way already' in result.stderr.decode())
+
+
+def test_a_pipe_that_waits_for_answers(tmp_path):
+    """Lines are not waited for while there is something to tell."""
+    process = subprocess.Popen([nacre('sftp'), '-D', nacre('sftp-server'), '-b', '-'], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, cwd=tmp_path)
+    for number in range(5):
+        process.stdin.write(f'-mkdir d{number}\n-ls -1\n'.encode())
+        process.stdin.flush()
+        assert process.stdout.readline() == f'sftp> -mkdir d{number}\n'.encode()
+        assert process.stdout.readline() == b'sftp> -ls -1\n'
+        for seen in range(number + 1):
+            assert process.stdout.readline() == f'd{seen}\n'.encode()
+    process.stdin.close()
+    assert process.wait() == 0
 
 
 @pytest.mark.parametrize('words,status', [

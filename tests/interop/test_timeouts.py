@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from conftest import PATIENCE, PORTS, nacre, openssh_server, run, until
+from conftest import PATIENCE, PORTS, nacre, need, openssh, openssh_server, run, until
 from test_forwarding import Echo, connect, forwarding, serving
 
 
@@ -84,6 +84,69 @@ def test_forwarded_connections(servers, program, openssh_ssh, free_port, directi
 def connects(port):
     with socket.socket() as probe:
         return probe.connect_ex(('127.0.0.1', port)) == 0
+
+
+# In a session: a connection to the agent or display, on which something goes on, or nothing does.
+TALK = '''
+import os, socket, struct, subprocess, sys, time
+kind, busy = sys.argv[1], sys.argv[2] == "busy"
+if kind == "agent":
+    peer = socket.socket(socket.AF_UNIX)
+    peer.connect(os.environ["SSH_AUTH_SOCK"])
+else:
+    number = os.environ["DISPLAY"].split(":")[1].split(".")[0]
+    peer = socket.create_connection(("127.0.0.1", 6000 + int(number)))
+    cookie = bytes.fromhex(subprocess.check_output(["xauth", "list", ":" + number]).decode().split()[2])
+    peer.sendall(struct.pack("<cxHHHHxx20s16s", b"l", 11, 0, 18, 16, b"MIT-MAGIC-COOKIE-1", cookie))
+start = time.monotonic()
+for _ in range(8 if busy else 0):
+    peer.sendall(bytes([0, 0, 0, 1, 11]))
+    assert peer.recv(4096)
+    time.sleep(0.5)
+print(peer.recv(1), time.monotonic() - start)
+'''
+
+
+@contextlib.contextmanager
+def an_agent(tmp_path):
+    path = str(tmp_path / 'agent')
+    process = subprocess.Popen([openssh('ssh-agent'), '-D', '-a', path], stdout=subprocess.DEVNULL)
+    try:
+        until(lambda: os.path.exists(path), 'no agent')
+        yield path
+    finally:
+        process.kill()
+        process.wait()
+
+
+def ended_after(result):
+    """The seconds after which the server closed the connection of TALK."""
+    data, seconds = result.stdout.decode().split()
+    assert data == "b''"
+    return float(seconds)
+
+
+@pytest.mark.parametrize('use, shortest', [('idle', 0.9), ('busy', 4.2)])
+def test_agent_connections(servers, program, openssh_ssh, tmp_path, use, shortest):
+    with server_with(servers, program, 'ChannelTimeout agent-connection=2s') as server, \
+            an_agent(tmp_path) as path:
+        command = [word if word != 'IdentityAgent=none' else f'IdentityAgent={path}'
+                   for word in openssh_ssh.command(server, '-A')]
+        result = run([*command, f"python3 -c '{TALK}' agent {use}"],
+                     env={**os.environ, 'SSH_AUTH_SOCK': path}, check=True)
+        assert shortest < ended_after(result) < 20
+
+
+def test_x11_connections(servers, program, openssh_ssh, free_port):
+    """The client only connects to the display: something that listens there is enough."""
+    need('xauth')
+    port = next(port for port in iter(free_port, None) if port > 6000)
+    more = f'X11Forwarding yes\nX11DisplayOffset {100 + PORTS.take() % 800}\n'
+    with server_with(servers, program, f'{more}ChannelTimeout x11-connection=2s') as server, \
+            socket.create_server(('127.0.0.1', port)):
+        result = openssh_ssh.run(server, f"python3 -c '{TALK}' x11 idle", '-Y', check=True,
+                                 env={**os.environ, 'DISPLAY': f'127.0.0.1:{port - 6000}'})
+        assert 0.9 < ended_after(result) < 20
 
 
 def test_unused_connection(servers, program, openssh_ssh):

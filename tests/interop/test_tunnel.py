@@ -58,7 +58,7 @@ def program(request):
 
 
 @contextlib.contextmanager
-def serving(servers, namespaces, program, more, keys):
+def serving(servers, namespaces, program, more, keys, wrapper=()):
     """An sshd in its namespace, for root."""
     folder, port = servers.folder('tunnel'), PORTS.take()
     config, log = os.path.join(folder, 'sshd_config'), os.path.join(folder, 'log')
@@ -69,7 +69,7 @@ def serving(servers, namespaces, program, more, keys):
     with open(os.path.join(folder, 'known_hosts'), 'w') as file:
         file.write(f'[10.98.0.1]:{port} {public_line(host_key)}\n')
     with open(log, 'wb') as output:
-        process = subprocess.Popen([*namespaces.inside('s'), program, '-D', '-e', '-f', config],
+        process = subprocess.Popen([*namespaces.inside('s'), *wrapper, program, '-D', '-e', '-f', config],
                                    stdin=subprocess.DEVNULL, stdout=output, stderr=output)
     until(lambda: f':{port}'.encode() in run([*namespaces.inside('s'), 'ss', '-Hltn']).stdout,
           'the server does not listen')
@@ -128,6 +128,27 @@ def test_packets_go_both_ways(servers, namespaces, program, user_keys, authorize
     until(lambda: f'{kind}{unit + 1}:' not in namespaces.interfaces('s'), 'the interface stays')
 
 
+def test_timeout(servers, namespaces, user_keys, authorized_keys):
+    """ChannelTimeout: packets keep it, silence ends it. (Not in OpenSSH 9.2.)"""
+    unit = PORTS.take() % 900 + 10
+    here = f'tun{unit + 1}'
+    with serving(servers, namespaces, nacre('sshd'),
+                 'PermitTunnel yes\nChannelTimeout tun-connection=2s', authorized_keys) as server, \
+            tunnel(namespaces, server, user_keys['ed25519'], 'point-to-point',
+                   f'{unit}:{unit + 1}') as said:
+        until(lambda: f'{here}:' in namespaces.interfaces('s'), said)
+        for name, number, address in zip(namespaces.names, (unit + 1, unit), (1, 2)):
+            # What an interface says of itself is traffic, too.
+            run([*namespaces.inside('sc'[address - 1]), 'sysctl', '-q', '-w',
+                 f'net.ipv6.conf.tun{number}.disable_ipv6=1'], check=True)
+            namespaces.ip(name, 'address', 'add', f'10.99.0.{address}/24', 'dev', f'tun{number}')
+            namespaces.ip(name, 'link', 'set', f'tun{number}', 'up')
+        ping = run([*namespaces.inside('c'), 'ping', '-c', '8', '-i', '0.4', '-W', '2', '10.99.0.1'])
+        assert b' 0% packet loss' in ping.stdout, ping.stdout
+        assert f'{here}:' in namespaces.interfaces('s')
+        until(lambda: f'{here}:' not in namespaces.interfaces('s'), said)
+
+
 @pytest.mark.parametrize('more, options, mode, units', [
     ('', '', 'point-to-point', 'any:any'),
     ('PermitTunnel no', '', 'point-to-point', 'any:any'),
@@ -161,9 +182,29 @@ def test_no_tunnel_where_forwarding_is_disabled(servers, namespaces, user_keys, 
         assert not granted(namespaces, said)
 
 
-def test_an_interface_must_be_the_user_s(servers, namespaces, user_keys, authorized_keys, account):
+def test_an_interface_must_be_the_user_s(servers, namespaces, program, user_keys, authorized_keys,
+                                         account):
     """Others than root get what root has made for them; here there is nothing."""
-    with serving(servers, namespaces, nacre('sshd'), 'PermitTunnel yes', authorized_keys) as server, \
+    with serving(servers, namespaces, program, 'PermitTunnel yes', authorized_keys) as server, \
             tunnel(namespaces, server, user_keys['ed25519'], 'point-to-point', 'any:any',
                    account.name) as said:
         assert not granted(namespaces, said)
+
+
+def test_an_interface_that_is_the_user_s(servers, namespaces, program, user_keys, authorized_keys,
+                                         account, workspace):
+    """Made by root with ip-tuntap(8), where everybody may open the device, as on most machines."""
+    unit, device = PORTS.take() % 900 + 10, os.path.join(workspace, 'tun')
+    os.mknod(device, 0o20666, os.makedev(10, 200))
+    os.chmod(device, 0o666)
+    namespaces.ip(namespaces.names[0], 'tuntap', 'add', f'tun{unit}', 'mode', 'tun', 'user', account.name)
+    try:
+        with serving(servers, namespaces, program, 'PermitTunnel yes', authorized_keys,
+                     ['sh', '-c', 'mount --bind "$0" /dev/net/tun && exec "$@"', device]) as server, \
+                tunnel(namespaces, server, user_keys['ed25519'], 'point-to-point', f'any:{unit}',
+                       account.name) as said:
+            until(lambda: 'NO-CARRIER' not in namespaces.interfaces('s') and
+                  'tunnel forward established' in said(), said)
+            assert 'open failed' not in said()
+    finally:
+        namespaces.ip(namespaces.names[0], 'tuntap', 'del', f'tun{unit}', 'mode', 'tun')

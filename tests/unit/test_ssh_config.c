@@ -148,23 +148,34 @@ evaluates_match(void **state)
 	nacre_ssh_config_free(config);
 }
 
+static int
+canonical_name(struct nacre_ssh_config *config, char **name)
+{
+	assert_string_equal(config->hostname, "h");
+	assert_int_equal(config->canonicalize_max_dots, 1);
+	assert_true(config->canonicalize_fallback_local);
+	*name = strdup("H.example.com");
+	return 0;
+}
+
 static void
 reads_again_for_a_canonical_name(void **state)
 {
-	const struct nacre_ssh_config_request request = {
-	    .host = "h", .home = folder, .local_user = "me", .system_file = system_config};
+	const struct nacre_ssh_config_request request = {.host = "h",
+	    .home = folder,
+	    .local_user = "me",
+	    .system_file = system_config,
+	    .canonicalize = canonical_name};
 	struct nacre_ssh_config *config;
 
 	(void)state;
-	assert_int_equal(load(&config, NULL,
-			     "Host h\n User first\nHost h.example.com\n User second\n Port 9\n"
-			     " IdentityFile x\nMatch canonical\n Compression yes\n"
-			     "Match all\n ControlPath /%%%h\n LocalForward /a%%b /%h\n",
-			     "", "h"),
-	    0);
-	assert_int_equal(config->port, 22);
-	assert_string_equal(config->control_path, "/%h");
-	assert_int_equal(nacre_ssh_config_reload(config, &request, "H.example.com"), 0);
+	write_file(home_config, "Host h\n User first\nHost h.example.com\n User second\n Port 9\n"
+				" IdentityFile x\nMatch canonical\n Compression yes\n"
+				"Match all\n ControlPath /%%%h\n LocalForward /a%%b /%h\n"
+				" CanonicalizeHostname yes\n");
+	write_file(system_config, "");
+	assert_int_equal(nacre_ssh_config_new(&config), 0);
+	assert_int_equal(nacre_ssh_config_load(config, &request), 0);
 	assert_string_equal(config->hostname, "h.example.com");
 	assert_string_equal(config->user, "first");
 	assert_int_equal(config->port, 9);
