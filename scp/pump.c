@@ -3,7 +3,7 @@
 
 #include <nacre/poller.h>
 
-#define PATIENCE 3000 /* ms for the answers to what is given up */
+#define PATIENCE 1500 /* ms for the answers to what is given up */
 
 void
 pump_show_events(struct pump *pump, struct nacre_transfer *transfer)

@@ -104,8 +104,9 @@ match(struct remote *remote, const char *base, const char *component, const char
 
 	/* What is no directory has nothing in it; that is no error here. */
 	if (remote_stat(remote, *base != '\0' ? base : ".", true, &answer) &&
-	    S_ISDIR(answer.attributes.permissions))
-		remote_list(remote, *base != '\0' ? base : ".", &entries);
+	    S_ISDIR(answer.attributes.permissions) &&
+	    !remote_list(remote, *base != '\0' ? base : ".", &entries))
+		found_free(&entries);
 	answer_free(&answer);
 	if (entries.count > 1)
 		qsort(entries.items, entries.count, sizeof *entries.items, compare_found);

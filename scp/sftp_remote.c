@@ -313,14 +313,15 @@ take_names(const struct answer *answer, struct found_list *list)
 {
 	struct nacre_reader reader = nacre_reader_of(nacre_buffer_span(&answer->content));
 	struct nacre_sftp_name name;
+	uint32_t count = 0;
 
-	for (uint32_t i = 0; i < answer->count && nacre_sftp_get_name(&reader, &name); i++)
+	for (; count < answer->count && nacre_sftp_get_name(&reader, &name); count++)
 		if (list->count < ENTRIES_MOST && name.file_name.length > 0 &&
 		    memchr(name.file_name.data, '/', name.file_name.length) == NULL &&
 		    memchr(name.file_name.data, '\0', name.file_name.length) == NULL)
 			found_add(list, nacre_span_to_string(name.file_name), &name.attributes,
 			    nacre_span_to_string(name.long_name));
-	return list->count < ENTRIES_MOST && !reader.failed;
+	return list->count < ENTRIES_MOST && count == answer->count;
 }
 
 /* Asks for two pieces at once: the second one of most directories is their end. */
