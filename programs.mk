@@ -5,7 +5,8 @@ sources_sshd := $(filter-out sshd/sftp_server.c,$(wildcard sshd/*.c))
 libs_sshd := $(if $(SANITIZE),-Wl$(comma)--no-as-needed -lcrypt -Wl$(comma)--as-needed)
 sources_ssh := $(addprefix ssh/,ssh.c options.c query.c connection.c relayed.c agent_channel.c forward.c forward_local.c forward_remote.c \
     forward_dynamic.c connect_to.c \
-    session.c session_request.c session_escape.c escape.c stream.c)
+    session.c session_request.c session_escape.c escape.c stream.c \
+    mux_client.c mux_control.c mux_master.c mux_session.c mux_forward.c mux_report.c)
 sources_ssh-agent := ssh/agent.c ssh/agent_serve.c ssh/agent_socket.c
 sources_ssh-keyscan := $(wildcard ssh/keyscan*.c)
 sources_ssh-add := ssh/add.c ssh/add_files.c

@@ -4,6 +4,7 @@
  * descriptors alone.
  */
 #include "ssh/forward.h"
+#include "ssh/mux_master.h"
 
 #include <nacre/crypto.h>
 #include <nacre/log.h>
@@ -88,7 +89,7 @@ static bool
 any_channel(const struct connection *connection)
 {
 	for (const struct channel *at = connection->channels; at != NULL; at = at->next)
-		if (!at->gone)
+		if (!at->gone && !at->idle)
 			return true;
 	return false;
 }
@@ -471,6 +472,8 @@ wait_time(const struct connection *connection)
 		deadline = timers;
 	if (connection->host.poller != NULL && nacre_poller_always_ready(connection->host.poller))
 		return 0;
+	if (connection->master != NULL && mux_master_deadline(connection->master) < deadline)
+		deadline = mux_master_deadline(connection->master);
 	if (deadline == UINT64_MAX)
 		return -1;
 	return deadline <= now ? 0 : (int64_t)(deadline - now);
@@ -539,6 +542,16 @@ on_signal(struct connection *connection)
 	connection_finish(connection, EXIT_OWN_ERROR);
 }
 
+static void
+send_window_sizes(struct connection *connection)
+{
+	window_changed = 0;
+	if (connection->own != NULL)
+		session_send_window_size(connection->own);
+	if (connection->master != NULL)
+		mux_master_check_windows(connection->master);
+}
+
 /* One turn of the loop. */
 static void
 turn(struct connection *connection, const sigset_t *mask)
@@ -546,6 +559,8 @@ turn(struct connection *connection, const sigset_t *mask)
 	struct pollfd waits[WAITS_MAX];
 
 	take_events(connection);
+	if (connection->master != NULL)
+		mux_master_tend(connection->master, any_channel(connection));
 	const bool more = connection->own != NULL && session_pump_input(connection->own);
 	const int flushed = flush_all(connection);
 	if (connection->something_gone)
@@ -561,10 +576,8 @@ turn(struct connection *connection, const sigset_t *mask)
 		on_signal(connection);
 		return;
 	}
-	if (window_changed && connection->own != NULL) {
-		window_changed = 0;
-		session_send_window_size(connection->own);
-	}
+	if (window_changed)
+		send_window_sizes(connection);
 	serve(connection, waits);
 	serve_timers(connection);
 	if (!connection->finished && nacre_client_tick(connection->client, nacre_clock_ms()) != 0)
@@ -594,6 +607,8 @@ let_go(struct connection *connection)
 	free_gone(connection, true);
 	free_retired(connection);
 	nacre_buffer_free(&connection->retired);
+	if (connection->master != NULL)
+		mux_master_end(connection->master);
 	while (connection->replies != NULL) {
 		struct reply *const reply = connection->replies;
 
@@ -661,13 +676,18 @@ connection_run(struct nacre_client *client, const struct session_plan *plan)
 	    .flush = flush,
 	    .context = &connection,
 	    .now = nacre_clock_ms()};
+	if (plan->master != NULL)
+		mux_master_start(plan->master, &connection);
 	forward_start(&connection);
 	if (!connection.finished && session_open(&connection) != 0)
 		connection_finish(&connection, EXIT_OWN_ERROR);
-	forbid_sessions(&connection);
+	if (plan->master == NULL)
+		forbid_sessions(&connection);
 	nacre_log(NACRE_LOG_DEBUG1, "Entering interactive session.");
 	nacre_client_flush(client);
-	if (plan->config->fork_after_authentication)
+	if (plan->detached)
+		leave_descriptors(nacre_log_level_get() >= NACRE_LOG_DEBUG1);
+	else if (plan->config->fork_after_authentication)
 		detach(&connection);
 	/* While the server opens the channel: */
 	catch_signals(&mask);

@@ -45,6 +45,7 @@ struct channel {
 	uint32_t number;
 	char *description; /* as ~# lists it, from malloc(); NULL: the kind's name */
 	bool opening;      /* ours, not confirmed yet */
+	bool idle;         /* nobody uses it: the process does not stay for it */
 	bool gone;         /* to be freed when nothing refers to it any more */
 };
 
@@ -76,6 +77,7 @@ struct connection {
 	struct nacre_relay_host host; /* its poller is made by connection_host() */
 	struct channel *channels;     /* the newest first */
 	struct session_channel *own;  /* the channel of the plan; NULL: there is none */
+	struct mux_master *master;    /* of those who share it; NULL: nobody can */
 	struct reply *replies, **replies_end;
 	struct listener *listeners;
 	struct remote_forward *remote_forwards;

@@ -58,6 +58,7 @@ static const struct keyword_option {
     {'P', "Tag \"%s\"", NULL},
     {'p', "Port %s", NULL},
     {'q', "LogLevel QUIET", NULL},
+    {'S', "ControlPath \"%s\"", NULL},
     {'s', "SessionType subsystem", NULL},
     {'T', "RequestTTY no", NULL},
     {'x', "ForwardX11 no", NULL},
@@ -68,9 +69,6 @@ static const struct missing_option {
 	char letter;
 	const char *what;
 } missing_options[] = {
-    {'M', "connection sharing"},
-    {'O', "connection sharing"},
-    {'S', "connection sharing"},
     {'X', "X11 forwarding"},
     {'Y', "X11 forwarding"},
     {'w', "tunnels"},
@@ -231,6 +229,7 @@ print_version(void)
 
 struct option_state {
 	unsigned terminal_wishes; /* -t */
+	unsigned master_wishes;   /* -M */
 };
 
 static _Noreturn void
@@ -256,6 +255,14 @@ take_option(struct command_line *line, struct option_state *state, int letter)
 		break;
 	case 'G':
 		line->print_configuration = true;
+		break;
+	case 'M':
+		state->master_wishes++;
+		break;
+	case 'O':
+		line->mux_command = mux_command_read(optarg);
+		if (line->mux_command == MUX_COMMAND_NONE)
+			nacre_fatal("Invalid multiplex command.");
 		break;
 	case 'Q':
 		exit(query_print(optarg));
@@ -371,6 +378,8 @@ set_counted(struct command_line *line, const struct option_state *state)
 		set(line, "ExitOnForwardFailure yes");
 		set(line, "ClearAllForwardings yes");
 	}
+	if (state->master_wishes > 0)
+		set(line, state->master_wishes > 1 ? "ControlMaster ask" : "ControlMaster yes");
 	if (state->terminal_wishes > 0)
 		set(line, state->terminal_wishes > 1 ? "RequestTTY force" : "RequestTTY yes");
 }

@@ -3,6 +3,7 @@
  * connection. Its requests are in session_request.c, escape sequences in session_escape.c.
  */
 #include "ssh/connection.h"
+#include "ssh/mux_master.h"
 
 #include <nacre/crypto.h>
 #include <nacre/log.h>
@@ -312,7 +313,10 @@ session_open(struct connection *connection)
 	uint32_t number;
 	const bool early = nacre_client_early_channel(connection->client, &number);
 
-	if (plan->stdio_host == NULL && plan->config->session_type == NACRE_SESSION_NONE)
+	if (plan->detached && early)
+		mux_spare_adopt(plan->master, number);
+	if (plan->detached ||
+	    (plan->stdio_host == NULL && plan->config->session_type == NACRE_SESSION_NONE))
 		return 0;
 	const int error = early ? 0 : open_channel(connection, &number);
 	if (error != 0)
@@ -328,7 +332,7 @@ session_open(struct connection *connection)
 	connection_add(connection, &own->channel,
 	    plan->stdio_host != NULL ? &stdio_kind : &session_kind, number, !early);
 	if (early)
-		session_opened(own, true);
+		session_opened(own, !plan->opens_bare);
 	return 0;
 }
 

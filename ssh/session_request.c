@@ -59,6 +59,12 @@ request_variable(struct nacre_session *session, uint32_t channel, const char *te
 	free(name);
 }
 
+void
+session_request_variable(struct nacre_session *session, uint32_t channel, const char *text)
+{
+	request_variable(session, channel, text, NULL);
+}
+
 static void
 request_environment(
     struct nacre_session *session, uint32_t channel, const struct nacre_ssh_config *config)
@@ -67,7 +73,7 @@ request_environment(
 		for (char **variable = environ; *variable != NULL; variable++)
 			request_variable(session, channel, *variable, &config->send_env);
 	for (size_t i = 0; i < config->set_env.count; i++)
-		request_variable(session, channel, config->set_env.words[i], NULL);
+		session_request_variable(session, channel, config->set_env.words[i]);
 }
 
 static void

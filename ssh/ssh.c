@@ -110,7 +110,8 @@ wants_terminal(const struct command_line *line)
 			    config->request_tty == NACRE_FORCE ||
 			    (config->request_tty == NACRE_AUTO && line->command == NULL);
 
-	if (!wanted || line->stdio_host != NULL || config->session_type == NACRE_SESSION_NONE)
+	if (!wanted || line->mux_command != MUX_COMMAND_NONE || line->stdio_host != NULL ||
+	    config->session_type == NACRE_SESSION_NONE)
 		return false;
 	if (config->request_tty == NACRE_FORCE || (isatty(STDIN_FILENO) && !config->stdin_null))
 		return true;
@@ -169,12 +170,12 @@ starts_at_once(const struct session_plan *plan)
 }
 
 static void
-use_null_input(void)
+use_null(int standard)
 {
-	const int fd = open("/dev/null", O_RDONLY);
+	const int fd = open("/dev/null", O_RDWR);
 
-	if (fd >= 0 && fd != STDIN_FILENO) {
-		dup2(fd, STDIN_FILENO);
+	if (fd >= 0 && fd != standard) {
+		dup2(fd, standard);
 		close(fd);
 	}
 }
@@ -210,6 +211,57 @@ go_to_background(struct nacre_client *client)
 	setsid();
 }
 
+static bool
+shares(const struct nacre_ssh_config *config)
+{
+	return config->control_path != NULL && config->control_master != NACRE_NO;
+}
+
+/* What the login asks of a channel that it opens for a process that is not known yet. */
+static void
+request_nothing(void *context, struct nacre_client *client, uint32_t channel)
+{
+	(void)context;
+	(void)client;
+	(void)channel;
+}
+
+/* ControlPersist: the connection stays behind in a process of its own, and this one is the first to
+ * share it. Returns in the other. */
+static void
+leave_master_behind(struct nacre_client *client, struct session_plan *plan)
+{
+	const pid_t pid = fork();
+
+	if (pid < 0)
+		nacre_fatal("fork: cannot leave a master behind");
+	if (pid > 0) {
+		nacre_client_free(client);
+		mux_master_forget(plan->master);
+		plan->config->control_master = NACRE_NO;
+		plan->config->clear_all_forwardings = true; /* the master has them */
+		const int status = mux_client_run(plan, MUX_COMMAND_NONE);
+		exit(status >= 0 ? status : EXIT_OWN_ERROR);
+	}
+	setsid();
+	plan->detached = true;
+	plan->terminal = false;
+}
+
+static int
+run_connection(struct nacre_client *client, struct session_plan *plan)
+{
+	struct nacre_ssh_config *const config = plan->config;
+
+	run_local_command(config);
+	plan->master = mux_master_new(config);
+	if (plan->master != NULL && config->control_persist)
+		leave_master_behind(client, plan);
+	const int status = connection_run(client, plan);
+	nacre_client_close(client);
+	return status;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -233,19 +285,22 @@ main(int argc, char **argv)
 	    .terminal = wants_terminal(&line),
 	};
 	check_plan(&plan);
+	plan.opens_bare = shares(line.config) && line.config->control_persist;
 	const struct nacre_client_options options = {
 	    .config = line.config,
 	    .user_file = line.user_file,
 	    .interactive = plan.terminal,
-	    .request = starts_at_once(&plan) ? session_request : NULL,
+	    .request = plan.opens_bare         ? request_nothing
+		       : starts_at_once(&plan) ? session_request
+					       : NULL,
 	    .context = &plan,
 	};
 	if (line.config->stdin_null)
-		use_null_input();
+		use_null(STDIN_FILENO);
+	const int shared = mux_client_run(&plan, line.mux_command);
+	if (shared >= 0)
+		return shared;
 	if (nacre_client_open(&options, &client) != 0)
 		return EXIT_OWN_ERROR;
-	run_local_command(line.config);
-	const int status = connection_run(client, &plan);
-	nacre_client_close(client);
-	return status;
+	return run_connection(client, &plan);
 }

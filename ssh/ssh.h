@@ -6,6 +6,21 @@
 
 #include <stdbool.h>
 
+/* mux_control.c: the commands of -O. */
+enum mux_command {
+	MUX_COMMAND_NONE,
+	MUX_COMMAND_CHECK,
+	MUX_COMMAND_CONNECTION,
+	MUX_COMMAND_CHANNELS,
+	MUX_COMMAND_FORWARD,
+	MUX_COMMAND_CANCEL,
+	MUX_COMMAND_EXIT,
+	MUX_COMMAND_STOP,
+	MUX_COMMAND_PROXY
+};
+/* MUX_COMMAND_NONE: there is no such command. */
+enum mux_command mux_command_read(const char *name);
+
 /* The command line. */
 struct command_line {
 	struct nacre_ssh_config *config;
@@ -18,6 +33,7 @@ struct command_line {
 	int stdio_port;
 	unsigned verbosity; /* number of -v */
 	bool print_configuration;
+	enum mux_command mux_command; /* -O */
 };
 
 /* ssh.c: -f: the caller gets its shell back; returns in the process that goes on. */
@@ -34,12 +50,27 @@ struct session_plan {
 	const char *command;    /* or subsystem; NULL: a shell */
 	const char *stdio_host; /* -W; NULL: a session */
 	int stdio_port;
-	bool terminal; /* allocate one */
+	bool terminal;             /* allocate one */
+	bool opens_bare;           /* a channel that the login opened has no requests yet */
+	struct mux_master *master; /* of a connection that others may share; or NULL */
+	bool detached;             /* this process only serves others */
 };
 /* session_request.c: makes the requests of the plan (context): nacre_client_options.request. */
 void session_request(void *context, struct nacre_client *client, uint32_t channel);
+/* One "NAME=VALUE" of an environment. */
+void session_request_variable(struct nacre_session *session, uint32_t channel, const char *text);
 /* connection.c: runs until the remote side is done; returns ssh's exit status. */
 int connection_run(struct nacre_client *client, const struct session_plan *plan);
+
+/* mux_client.c: hands the session, or the command of -O, to the master that ControlPath names.
+ * Returns the exit status, or -1 when this process is to connect by itself. */
+int mux_client_run(const struct session_plan *plan, enum mux_command command);
+
+/* mux_master.c: listens at ControlPath where the configuration wants that; NULL: it does not, or
+ * another master was there before. */
+struct mux_master *mux_master_new(const struct nacre_ssh_config *config);
+/* Leaves the socket to the process that goes on as the master. */
+void mux_master_forget(struct mux_master *master);
 
 /* escape.c: escape sequences at the beginning of a typed line. */
 enum escape_action {

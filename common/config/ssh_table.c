@@ -63,7 +63,7 @@ const struct keyword ssh_keywords[] = {
 {"CanonicalizeHostname",		&value_choice,		AT(canonicalize_hostname),	0, choices_canonicalize, 0,		"no",			IN_EFFECT},
 {"CheckHostIP",				&value_boolean,		AT(check_host_ip),		0, NULL, 0,				"no",			IN_EFFECT},
 {"Compression",				&value_boolean,		AT(compression),		0, choices_compression, 0,		"no",			IN_EFFECT},
-{"ControlMaster",			&value_choice,		AT(control_master),		0, choices_control_master, 0,		"no",			""},
+{"ControlMaster",			&value_choice,		AT(control_master),		0, choices_control_master, 0,		"no",			IN_EFFECT},
 {"EnableSSHKeysign",			&value_boolean,		AT(enable_ssh_keysign),		0, NULL, 0,				"no",			IN_EFFECT},
 {"ClearAllForwardings",			&value_boolean,		AT(clear_all_forwardings),	0, NULL, 0,				"no",			IN_EFFECT},
 {"ExitOnForwardFailure",		&value_boolean,		AT(exit_on_forward_failure),	0, NULL, 0,				"no",			IN_EFFECT},

@@ -326,3 +326,11 @@ nacre_relay_eof(struct nacre_relay *relay)
 			pump_in(&relay->ends[i]);
 	settle(relay);
 }
+
+void
+nacre_relay_end_sources(struct nacre_relay *relay)
+{
+	for (size_t i = 0; i < NACRE_RELAY_ENDS; i++)
+		if (relay->ends[i].source)
+			source_ended(&relay->ends[i]);
+}

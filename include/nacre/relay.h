@@ -64,6 +64,8 @@ void nacre_relay_start(struct nacre_relay *relay);
 void nacre_relay_received(struct nacre_relay *relay, enum nacre_stream stream);
 void nacre_relay_writable(struct nacre_relay *relay);
 void nacre_relay_eof(struct nacre_relay *relay);
+/* Reads nothing more, as if all sources had ended. */
+void nacre_relay_end_sources(struct nacre_relay *relay);
 /* Closes the channel now, whatever is under way, and the descriptors. */
 void nacre_relay_close(struct nacre_relay *relay);
 /* Closes the descriptors only: the channel is closed, or was never open. */
