@@ -7,6 +7,7 @@
 #include <nacre/agent_relay.h>
 #include <nacre/client.h>
 #include <nacre/log.h>
+#include <nacre/mux.h>
 #include <nacre/poller.h>
 #include <nacre/session.h>
 #include <nacre/ssh_config.h>
@@ -27,8 +28,9 @@
 extern char **environ;
 
 struct link {
-	/* A child's. */
+	/* A child's, or those that a master's session has. */
 	pid_t child;
+	struct nacre_mux_socket shared; /* fd 0: none */
 	int in, out;
 	uint8_t *sending, *receiving;
 	size_t send_start, send_end, receive_start, receive_end;
@@ -83,6 +85,22 @@ enlarge_pipe(int fd)
 		return;
 }
 
+/* Our ends of two pipes. */
+static void
+take_pipes(struct link *link, int in, int out)
+{
+	link->in = in;
+	link->out = out;
+	enlarge_pipe(in);
+	enlarge_pipe(out);
+	set_nonblocking(in);
+	set_nonblocking(out);
+	link->sending = malloc(PIPE_ROOM);
+	link->receiving = malloc(PIPE_ROOM);
+	if (link->sending == NULL || link->receiving == NULL)
+		die("%s", nacre_error_string(NACRE_ERROR_MEMORY));
+}
+
 static struct link *
 start_child(char *const *arguments)
 {
@@ -101,16 +119,7 @@ start_child(char *const *arguments)
 		die("%s: %s", arguments[0], strerror(error));
 	close(to_child[0]);
 	close(from_child[1]);
-	link->in = from_child[0];
-	link->out = to_child[1];
-	enlarge_pipe(link->in);
-	enlarge_pipe(link->out);
-	set_nonblocking(link->in);
-	set_nonblocking(link->out);
-	link->sending = malloc(PIPE_ROOM);
-	link->receiving = malloc(PIPE_ROOM);
-	if (link->sending == NULL || link->receiving == NULL)
-		die("%s", nacre_error_string(NACRE_ERROR_MEMORY));
+	take_pipes(link, from_child[0], to_child[1]);
 	return link;
 }
 
@@ -343,6 +352,34 @@ take_events(struct link *link)
 			session_event(link, &event);
 }
 
+/* Through the connection of a master, if there is one at ControlPath. */
+static bool
+open_shared(struct link *link)
+{
+	const struct nacre_ssh_config *const config = link->config;
+	const bool subsystem = link->command == NULL;
+	int to_master[2], from_master[2];
+
+	if (config->control_path == NULL || config->control_master == NACRE_YES ||
+	    config->control_master == NACRE_ASK)
+		return false;
+	if (pipe2(to_master, O_CLOEXEC) != 0 || pipe2(from_master, O_CLOEXEC) != 0)
+		die("pipe: %s", strerror(errno));
+	const int given[] = {to_master[0], from_master[1], STDERR_FILENO};
+	const int error = nacre_mux_session_open(config->control_path,
+	    subsystem ? link->subsystem : link->command, subsystem, given, &link->shared);
+	close(to_master[0]);
+	close(from_master[1]);
+	if (error == 0) {
+		take_pipes(link, from_master[0], to_master[1]);
+		return true;
+	}
+	close(to_master[1]);
+	close(from_master[0]);
+	link->shared.fd = 0;
+	return false;
+}
+
 static struct link *
 open_session(const struct options *options, const struct location *location, const char *command)
 {
@@ -356,6 +393,8 @@ open_session(const struct options *options, const struct location *location, con
 	link->command = command != NULL ? strdup(command) : NULL;
 	link->subsystem = subsystem_name(options);
 	link->forward_agent = link->config->forward_agent;
+	if (open_shared(link))
+		return link;
 	if (nacre_client_open(&client_options, &link->client) != 0) {
 		link_close(link);
 		return NULL;
@@ -690,6 +729,15 @@ close_child(struct link *link)
 	link->status = WIFEXITED(status) ? WEXITSTATUS(status) : 255;
 }
 
+static void
+close_shared(struct link *link)
+{
+	if (link->in >= 0)
+		close(link->in);
+	link->status = nacre_mux_session_status(&link->shared);
+	nacre_mux_close(&link->shared);
+}
+
 /* The status of a command comes when it has ended, after all that it still says. */
 static void
 await_status(struct link *link)
@@ -714,6 +762,8 @@ link_close(struct link *link)
 	link_end_output(link);
 	if (link->child > 0)
 		close_child(link);
+	if (link->shared.fd > 0)
+		close_shared(link);
 	if (link->client != NULL) {
 		if (link->opened && link->command != NULL)
 			await_status(link);

@@ -124,6 +124,19 @@ int nacre_mux_take(struct nacre_mux_socket *socket, struct nacre_mux_message *me
 /* Closes it and what was not taken; fd becomes -1. */
 void nacre_mux_close(struct nacre_mux_socket *socket);
 
+/*
+ * Has the master at "path" run a command, or a subsystem, on our three descriptors (standard input,
+ * output and error), of which it gets copies: a program closes those that it does not use itself.
+ * Waits until the session is open. 0, and *control is for nacre_mux_session_status() and
+ * nacre_mux_close(); closing it ends the session. Errors as of nacre_mux_connect(), and
+ * NACRE_ERROR_REFUSED, PROTOCOL and CLOSED; all but NOT_FOUND were logged.
+ */
+int nacre_mux_session_open(const char *path, const char *command, bool subsystem,
+    const int descriptors[NACRE_MUX_DESCRIPTORS], struct nacre_mux_socket *control);
+/* Waits until the session has ended and all of its output is written. Its exit status, or this. */
+#define NACRE_MUX_NO_STATUS 255
+int nacre_mux_session_status(struct nacre_mux_socket *control);
+
 #ifdef __cplusplus
 }
 #endif

@@ -124,9 +124,9 @@ def test_client_killed(pair, master):
     pid = int(client.stdout.readline())
     client.send_signal(signal.SIGTERM)
     assert client.wait(PATIENCE) == 255
-    if pair[0].program == openssh('ssh'):
-        client.stdin.close()  # OpenSSH's master waits for the end of its input
-    until(lambda: not os.path.exists(f'/proc/{pid}'), 'the command to end')
+    if pair[0].program == nacre('ssh'):  # OpenSSH's master lets it go on
+        until(lambda: not os.path.exists(f'/proc/{pid}'), 'the command to end')
+    client.stdin.close()
     client.stdout.close()
     assert master.run('echo on').stdout == b'on\n'
 
@@ -356,3 +356,208 @@ def test_not_a_master(nacre_ssh, nacre_sshd, workspace):
         connection.close()
         out, error = client.communicate(timeout=PATIENCE)
     assert out == b'hi\n' and b'does not answer as a multiplexing master does' in error
+
+
+# Copying -----------------------------------------------------------------------------------------
+
+@pytest.fixture(params=['openssh', 'nacre'])
+def copy_master(request, nacre_ssh, openssh_ssh, nacre_sshd):
+    master = Master({'nacre': nacre_ssh, 'openssh': openssh_ssh}[request.param], nacre_ssh, nacre_sshd)
+    yield master
+    master.stop()
+
+
+def logins(master):
+    return master.server.log().count('Accepted publickey')
+
+
+def copy_options(master):
+    """No key: without the master there is no login."""
+    return ['-F', 'none', '-o', f'ControlPath={master.path}', '-o', 'BatchMode=yes',
+            '-o', 'IdentityFile=none', '-o', 'IdentityAgent=none', '-P', str(master.server.port)]
+
+
+def test_scp(copy_master, workspace):
+    before, data = logins(copy_master), os.urandom(1 << 20)
+    source, back = os.path.join(copy_master.folder, 'source'), os.path.join(copy_master.folder, 'back')
+    with open(source, 'wb') as file:
+        file.write(data)
+    place = f'{copy_master.server.user}@127.0.0.1:{workspace}/copy'
+    for options in ([], ['-O']):
+        result = run([nacre('scp'), '-q', *options, *copy_options(copy_master), source, place])
+        assert (result.returncode, result.stderr) == (0, b'')
+        result = run([nacre('scp'), '-q', *options, *copy_options(copy_master), place, back])
+        assert (result.returncode, result.stderr) == (0, b'')
+        with open(back, 'rb') as file:
+            assert file.read() == data
+    assert logins(copy_master) == before
+    result = run([nacre('scp'), '-q', *copy_options(copy_master), place + '-not-there', back])
+    assert result.returncode == 1 and b'No such file' in result.stderr
+
+
+def test_sftp(copy_master, workspace):
+    before = logins(copy_master)
+    batch = os.path.join(copy_master.folder, 'batch')
+    with open(batch, 'w', encoding='ascii') as file:
+        file.write(f'mkdir {workspace}/made\nls {workspace}\n')
+    result = run([nacre('sftp'), '-b', batch, *copy_options(copy_master),
+                  f'{copy_master.server.user}@127.0.0.1'])
+    assert result.returncode == 0 and b'made' in result.stdout
+    assert logins(copy_master) == before
+
+
+def test_copy_without_master(nacre_ssh, nacre_sshd, workspace):
+    """A connection of its own, and no word of a socket that is not there."""
+    result = run([nacre('scp'), '-q', *nacre_ssh.options(nacre_sshd), '-P', str(nacre_sshd.port),
+                  '-o', f'ControlPath={workspace}/none', '-o', 'ControlMaster=auto', '/etc/hostname',
+                  f'{nacre_sshd.user}@127.0.0.1:{workspace}/copy'])
+    assert (result.returncode, result.stderr) == (0, b'')
+
+
+# The master itself ------------------------------------------------------------------------------
+
+def persist(seconds):
+    return ['-o', 'ControlMaster=auto', '-o', f'ControlPersist={seconds}']
+
+
+@pytest.fixture
+def socket_path():
+    folder = tempfile.mkdtemp(prefix='mux')
+    yield os.path.join(folder, 'c')
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_persist(nacre_ssh, openssh_ssh, nacre_sshd, socket_path):
+    """The first session is as any other, its master stays, and goes when nobody needs it."""
+    for client, other in ((nacre_ssh, openssh_ssh), (openssh_ssh, nacre_ssh)):
+        before = nacre_sshd.log().count('Accepted publickey')
+        # Whoever waits for the end of the output does not wait for the master.
+        result = client.run(nacre_sshd, 'cat; exit 6', '-S', socket_path, *persist(2), input=b'in')
+        assert (result.stdout, result.stderr, result.returncode) == (b'in', b'', 6)
+        assert oct(os.stat(socket_path).st_mode & 0o777) == '0o600'
+        assert other.run(nacre_sshd, 'echo again', '-S', socket_path).stdout == b'again\n'
+        assert nacre_sshd.log().count('Accepted publickey') == before + 1
+        until(lambda: not os.path.exists(socket_path), 'the master to go')
+
+
+def test_persist_for_ever(nacre_ssh, nacre_sshd, socket_path):
+    assert nacre_ssh.run(nacre_sshd, 'true', '-S', socket_path, *persist('yes')).returncode == 0
+    result = nacre_ssh.run(nacre_sshd, None, '-S', socket_path, '-O', 'check')
+    pid = int(re.search(rb'pid=(\d+)', result.stderr)[1])
+    assert os.getsid(pid) == pid
+    assert nacre_ssh.run(nacre_sshd, None, '-S', socket_path, '-O', 'exit').returncode == 0
+    until(lambda: not os.path.exists(f'/proc/{pid}'), 'the master to go')
+
+
+def test_stale_socket_is_replaced(nacre_ssh, nacre_sshd, socket_path):
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(socket_path)
+    result = nacre_ssh.run(nacre_sshd, 'echo hi', '-S', socket_path, *persist(60))
+    assert (result.stdout, result.stderr) == (b'hi\n', b'')
+    assert nacre_ssh.run(nacre_sshd, None, '-S', socket_path, '-O', 'exit').returncode == 0
+
+
+def test_two_masters(nacre_ssh, nacre_sshd, socket_path):
+    """Several start at once: one is the master, the others do without, all do their work."""
+    starts = [subprocess.Popen([*nacre_ssh.command(nacre_sshd, '-S', socket_path, *persist(30)),
+                                f'echo {number}'], stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE) for number in range(5)]
+    for number, start in enumerate(starts):
+        out, error = start.communicate(timeout=PATIENCE)
+        assert (out, start.returncode) == (b'%d\n' % number, 0), error
+        assert error == b'' or b'already exists, disabling multiplexing' in error
+    assert os.listdir(os.path.dirname(socket_path)) == ['c']
+    assert nacre_ssh.run(nacre_sshd, None, '-S', socket_path, '-O', 'exit').returncode == 0
+
+
+def test_master_over_live_socket(nacre_ssh, nacre_sshd, socket_path):
+    """-M does not ask a master that is there; it goes on by itself."""
+    assert nacre_ssh.run(nacre_sshd, 'true', '-S', socket_path, *persist(60)).returncode == 0
+    result = nacre_ssh.run(nacre_sshd, 'echo own', '-M', '-S', socket_path)
+    assert result.stdout == b'own\n'
+    assert result.stderr.decode().strip() == \
+        f'ControlSocket {socket_path} already exists, disabling multiplexing'
+    assert nacre_ssh.run(nacre_sshd, None, '-S', socket_path, '-O', 'exit').returncode == 0
+
+
+def test_asked(nacre_ssh, nacre_sshd, socket_path, workspace):
+    """-MM: each request needs somebody's consent, which here depends on a file."""
+    answer = os.path.join(os.path.dirname(socket_path), 'answer')
+    askpass = os.path.join(os.path.dirname(socket_path), 'askpass')
+    with open(askpass, 'w', encoding='ascii') as file:
+        file.write(f'#!/bin/sh\necho "$1" >> {answer}.log\ntest -e {answer}\n')
+    os.chmod(askpass, 0o755)
+    environment = dict(os.environ, SSH_ASKPASS=askpass, DISPLAY=':none', SSH_ASKPASS_REQUIRE='force')
+    with subprocess.Popen(nacre_ssh.command(nacre_sshd, '-M', '-M', '-N', '-S', socket_path),
+                          stdin=subprocess.DEVNULL, env=environment) as master:
+        until(lambda: os.path.exists(socket_path), 'the socket')
+        result = nacre_ssh.run(nacre_sshd, None, '-S', socket_path, '-O', 'exit')
+        assert (result.returncode, result.stderr) == \
+            (255, b'Master refused termination request: Permission denied\r\n')
+        result = nacre_ssh.run(nacre_sshd, None, '-S', socket_path, '-O', 'forward', '-R', '0:h:1')
+        assert b'Master refused forwarding request: Permission denied' in result.stderr
+        result = nacre_ssh.run(nacre_sshd, 'echo alone', '-S', socket_path)
+        assert result.stdout == b'alone\n'
+        assert b'Master refused session request: Permission denied' in result.stderr
+        with open(answer, 'w', encoding='ascii'):
+            pass
+        assert nacre_ssh.run(nacre_sshd, 'echo with', '-S', socket_path).stderr == b''
+        assert nacre_ssh.run(nacre_sshd, None, '-S', socket_path, '-O', 'exit').returncode == 0
+        master.wait(PATIENCE)
+    with open(answer + '.log', encoding='ascii') as file:
+        assert 'Allow shared connection to 127.0.0.1? ' in file.read()
+
+
+def test_reports(nacre_ssh, nacre_sshd, socket_path):
+    assert nacre_ssh.run(nacre_sshd, 'true', '-S', socket_path, *persist(60)).returncode == 0
+    with subprocess.Popen([*nacre_ssh.command(nacre_sshd, '-S', socket_path), 'echo begun; cat'],
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE) as session:
+        assert session.stdout.readline() == b'begun\n'
+        result = nacre_ssh.run(nacre_sshd, None, '-S', socket_path, '-O', 'channels')
+        assert result.returncode == 0
+        assert re.search(rb'  #\d+ client-session\r\n', result.stdout)
+        assert b'client-session (in reserve)' in result.stdout
+        result = nacre_ssh.run(nacre_sshd, None, '-S', socket_path, '-O', 'conninfo')
+        assert f'-> 127.0.0.1:{nacre_sshd.port}\r\n'.encode() in result.stdout
+        assert b'  cipher ' in result.stdout and b'  duration 00:00:' in result.stdout
+    assert nacre_ssh.run(nacre_sshd, None, '-S', socket_path, '-O', 'exit').returncode == 0
+
+
+def test_reports_of_an_old_master(nacre_ssh, openssh_ssh, nacre_sshd):
+    version = run([openssh('ssh'), '-V']).stderr
+    if int(re.search(rb'OpenSSH_(\d+)', version)[1]) >= 10:
+        pytest.skip('this OpenSSH knows reports')
+    master = Master(openssh_ssh, nacre_ssh, nacre_sshd)
+    result = master.control('conninfo')
+    master.stop()
+    assert (result.returncode, result.stderr) == \
+        (255, b'mux server does not support info request\r\n')
+
+
+def test_master_killed(nacre_ssh, nacre_sshd):
+    master = Master(nacre_ssh, nacre_ssh, nacre_sshd)
+    client = subprocess.Popen([*master.command(), 'echo begun; cat'], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE)
+    assert client.stdout.readline() == b'begun\n'
+    master.process.kill()
+    assert client.wait(PATIENCE) == 255
+    client.communicate()
+    master.stop()
+
+
+def test_hostile_client(nacre_ssh, nacre_sshd):
+    """Whatever comes over the socket, the master goes on."""
+    master = Master(nacre_ssh, nacre_ssh, nacre_sshd)
+    hello = b'\0\0\0\x08\0\0\0\1\0\0\0\4'
+    for data in (b'\xff\xff\xff\xff', b'\0\0\0\4\x10\0\0\2', hello + b'\0\0\0\2ab', hello * 2,
+                 hello + b'\0\0\0\x08\x10\0\0\x0e\0\0\0\0', b'GET / HTTP/1.0\r\n\r\n', hello[:7],
+                 hello + b'\0\0\0\x1d\x10\0\0\x08\0\0\0\1\0\0\0\0\0\0\0\x09localhost\0\0\0\x16\0\0'):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(master.path)
+            connection.sendall(data)
+            connection.shutdown(socket.SHUT_WR)
+            connection.settimeout(PATIENCE)
+            while connection.recv(4096):
+                pass
+    assert master.run('echo on').stdout == b'on\n'
+    master.stop()
