@@ -123,14 +123,20 @@ $(BUILD)/lib/nacre.pc: common/nacre.pc.in Makefile
 	$(pc_file) > $@
 
 # Installed one folder deeper than the others.
-libexec_programs := $(filter sftp-server ssh-pkcs11-helper ssh-sk-helper,$(programs))
+libexec_programs := $(filter sftp-server ssh-pkcs11-helper ssh-sk-helper ssh-keysign,$(programs))
 define program_rule
 $(BUILD)/bin/$(1): $(sources_$(1):%.c=$(BUILD)/obj/%.o) $(shared_library) $(module_files)
 	@mkdir -p $$(@D)
 	$$(CC) -pie -o $$@ $$(NACRE_LDFLAGS) $$(LDFLAGS) -Wl,--enable-new-dtags \
 	    '-Wl,-rpath,$$$$ORIGIN/../lib$(if $(filter $(1),$(libexec_programs)),:$$$$ORIGIN/../../lib)' $(sources_$(1):%.c=$(BUILD)/obj/%.o) $(shared_library) $(libs_$(1)) $$(base_libs)
 endef
-$(foreach program,$(programs),$(eval $(call program_rule,$(program))))
+$(foreach program,$(filter-out $(contains_library),$(programs)),$(eval $(call program_rule,$(program))))
+define contained_rule
+$(BUILD)/bin/$(1): $(sources_$(1):%.c=$(BUILD)/obj/%.o) $(static_library)
+	@mkdir -p $$(@D)
+	$$(CC) -pie -o $$@ $$(NACRE_LDFLAGS) $$(LDFLAGS) $$^ $$(base_libs) $$(backend_libs) -ldl -lpthread
+endef
+$(foreach program,$(contains_library),$(eval $(call contained_rule,$(program))))
 
 # Unit tests: tests/unit/test_NAME.c is one cmocka program, linked with the static library so that
 # it reaches internals. What tests share is an archive, so that a test that brings its own lower

@@ -20,3 +20,6 @@ sources_ssh-pkcs11-helper := $(wildcard ssh/pkcs11_*.c) ssh/provider_serve.c
 libs_ssh-pkcs11-helper := $(module_libs_crypto) -ldl
 sources_ssh-sk-helper := $(wildcard ssh/sk_*.c) ssh/provider_serve.c
 libs_ssh-sk-helper := $(shell $(PKG_CONFIG) --libs libfido2 2>/dev/null || echo -lfido2) $(module_libs_crypto) -ldl
+# The loader does not look beside a setuid program, so this one has the library in itself.
+sources_ssh-keysign := ssh/keysign.c
+contains_library := ssh-keysign

@@ -401,6 +401,7 @@ static const struct authentication_method methods[] = {
     {"publickey", publickey_usable, publickey_next},
     {"keyboard-interactive", interactive_usable, interactive_next},
     {"password", password_usable, password_next},
+    {"hostbased", hostbased_usable, hostbased_next},
 };
 
 static const struct authentication_method *
@@ -593,7 +594,9 @@ authenticate_sign(struct nacre_client *client, const struct nacre_event *event)
 {
 	struct nacre_buffer signature = {0};
 
-	for (size_t i = 0; i < client->identities.count; i++) {
+	const bool by_host = hostbased_sign(client, event, &signature);
+
+	for (size_t i = 0; !by_host && i < client->identities.count; i++) {
 		struct identity *const identity = &client->identities.list[i];
 
 		if (identity->state != IDENTITY_OFFERED ||
@@ -603,7 +606,8 @@ authenticate_sign(struct nacre_client *client, const struct nacre_event *event)
 			nacre_buffer_clear(&signature);
 		break;
 	}
-	trace_stage(client->trace, "authentication", methods[0].name);
+	trace_stage(client->trace, "authentication",
+	    client->authentication.current != NULL ? client->authentication.current->name : NULL);
 	const int error = nacre_session_signature(client->session, nacre_buffer_span(&signature));
 	nacre_buffer_free(&signature);
 	return error;

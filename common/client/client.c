@@ -776,6 +776,7 @@ nacre_client_free(struct nacre_client *client)
 	nacre_buffer_free(&client->replies);
 	identities_free(client);
 	authenticate_free(client);
+	hostbased_free(client);
 	preference_free(client);
 	early_free(client);
 	connect_free(client);

@@ -93,6 +93,16 @@ struct authentication {
 	bool partial; /* more than one method was asked for */
 };
 
+/* hostbased.c */
+#define HOSTBASED_KEYS ((size_t)6)
+struct hostbased {
+	bool loaded, over;
+	int fd;                                 /* of the connection; borrowed */
+	struct nacre_key *keys[HOSTBASED_KEYS]; /* not offered yet; NULL: not there */
+	char *host;                             /* our name */
+	struct nacre_buffer blob;               /* of the key that is offered */
+};
+
 /* early.c: a session channel that is opened together with the signed request. */
 struct early {
 	void (*request)(void *context, struct nacre_client *client, uint32_t channel);
@@ -157,6 +167,7 @@ struct nacre_client {
 	struct preference preference; /* as remembered; empty names: nothing */
 	struct identities identities;
 	struct authentication authentication;
+	struct hostbased hostbased;
 	struct early early;
 
 	uint64_t last_received, next_keepalive;
@@ -248,6 +259,13 @@ int authenticate_reply(struct nacre_client *client, const struct nacre_event *ev
 int authenticate_advance(struct nacre_client *client);
 int authenticate_sign(struct nacre_client *client, const struct nacre_event *event);
 void authenticate_free(struct nacre_client *client);
+
+/* hostbased.c: a method, and the signature of its request: false when the event is not of it. */
+bool hostbased_usable(const struct nacre_client *client);
+int hostbased_next(struct nacre_client *client);
+bool hostbased_sign(
+    struct nacre_client *client, const struct nacre_event *event, struct nacre_buffer *signature);
+void hostbased_free(struct nacre_client *client);
 
 /* early.c ----------------------------------------------------------------------------------- */
 

@@ -221,6 +221,12 @@ nacre_ssh_config_is_set(const struct nacre_ssh_config *config, const char *keywo
 	return row != NULL && config->internal->reading.seen[row - ssh_keywords];
 }
 
+const char *
+nacre_ssh_config_local_user(const struct nacre_ssh_config *config)
+{
+	return config->internal->local_user;
+}
+
 /* Keeps what later expansion needs; the password file is asked only for what was not given. */
 static int
 keep_request(struct nacre_ssh_config *config, const struct nacre_ssh_config_request *request)

@@ -72,7 +72,7 @@ const struct keyword ssh_keywords[] = {
 {"ForwardX11Trusted",			&value_boolean,		AT(forward_x11_trusted),	0, NULL, 0,				"yes",			IN_EFFECT},
 {"GatewayPorts",			&value_boolean,		AT(gateway_ports),		0, NULL, 0,				"no",			IN_EFFECT},
 {"HashKnownHosts",			&value_boolean,		AT(hash_known_hosts),		0, NULL, 0,				"no",			IN_EFFECT},
-{"HostbasedAuthentication",		&value_boolean,		AT(hostbased_authentication),	0, NULL, 0,				"no",			""},
+{"HostbasedAuthentication",		&value_boolean,		AT(hostbased_authentication),	0, NULL, 0,				"no",			IN_EFFECT},
 {"IdentitiesOnly",			&value_boolean,		AT(identities_only),		0, NULL, 0,				"no",			IN_EFFECT},
 {"KbdInteractiveAuthentication",	&value_boolean,		AT(kbd_interactive_authentication), 0, NULL, 0,			"yes",			IN_EFFECT},
 {"NoHostAuthenticationForLocalhost",	&value_boolean,		AT(no_host_authentication_for_localhost), 0, NULL, 0,		"no",			IN_EFFECT},

@@ -28,6 +28,14 @@ nacre_auth_publickey(
 }
 
 int
+nacre_auth_hostbased(struct nacre_session *session, const char *algorithm, struct nacre_span blob,
+    const char *client_host, const char *client_user, uint32_t *request)
+{
+	return userauth_client_hostbased(
+	    session->userauth, algorithm, blob, client_host, client_user, request);
+}
+
+int
 nacre_auth_password(struct nacre_session *session, const char *password, const char *new_password,
     uint32_t *request)
 {

@@ -103,10 +103,22 @@ client_flush(struct userauth *userauth)
 	return 0;
 }
 
-/* Asks for the signature of "request", whose data is known now. */
-static int
-request_ask_signature(
-    struct userauth *userauth, struct userauth_request *request, struct nacre_event *event)
+/* What a host signs: all fields of the request, RFC 4252 section 9. */
+static void
+put_hostbased_data(struct userauth *userauth, struct userauth_request *request)
+{
+	struct nacre_buffer *data = &request->signed_data;
+
+	nacre_put_string_span(data, transport_session_identifier(userauth->transport));
+	nacre_put_byte(data, MESSAGE_USERAUTH_REQUEST);
+	nacre_put_cstring(data, userauth->user);
+	nacre_put_cstring(data, SERVICE_CONNECTION);
+	nacre_put_cstring(data, "hostbased");
+	nacre_put_span(data, nacre_buffer_span(&request->fields));
+}
+
+static void
+put_publickey_data(struct userauth *userauth, struct userauth_request *request)
 {
 	struct nacre_span identifier = transport_session_identifier(userauth->transport);
 	struct nacre_span algorithm = nacre_span_of(request->algorithm);
@@ -119,13 +131,24 @@ request_ask_signature(
 
 	userauth_put_signed_data(&request->signed_data, identifier, nacre_span_of(userauth->user),
 	    bound ? METHOD_HOST_BOUND : "publickey", algorithm, blob, bound ? &host_key : NULL);
+}
+
+/* Asks for the signature of "request", whose data is known now. */
+static int
+request_ask_signature(
+    struct userauth *userauth, struct userauth_request *request, struct nacre_event *event)
+{
+	if (request->method == NACRE_METHOD_HOSTBASED)
+		put_hostbased_data(userauth, request);
+	else
+		put_publickey_data(userauth, request);
 	if (request->signed_data.failed)
 		return NACRE_ERROR_MEMORY;
-	request->identifier_length = identifier.length + 4;
+	request->identifier_length = transport_session_identifier(userauth->transport).length + 4;
 	request->state = REQUEST_SIGNING;
 	*event = (struct nacre_event){.kind = NACRE_EVENT_SIGN};
-	event->u.sign.blob = blob;
-	event->u.sign.algorithm = algorithm;
+	event->u.sign.blob = nacre_buffer_span(&request->blob);
+	event->u.sign.algorithm = nacre_span_of(request->algorithm);
 	event->u.sign.data = nacre_buffer_span(&request->signed_data);
 	return 1;
 }
@@ -269,6 +292,28 @@ userauth_client_publickey(struct userauth *userauth, bool sign, const char *algo
 		nacre_put_cstring(&request->fields, algorithm);
 		nacre_put_string_span(&request->fields, blob);
 	}
+	return request_add(userauth, request, number);
+}
+
+int
+userauth_client_hostbased(struct userauth *userauth, const char *algorithm, struct nacre_span blob,
+    const char *client_host, const char *client_user, uint32_t *number)
+{
+	struct userauth_request *request;
+
+	if (!client_may_request(userauth))
+		return NACRE_ERROR_STATE;
+	if ((request = request_new(userauth, NACRE_METHOD_HOSTBASED)) == NULL ||
+	    (request->algorithm = strdup(algorithm)) == NULL) {
+		request_free(request);
+		return NACRE_ERROR_MEMORY;
+	}
+	request->sign = true;
+	nacre_put_span(&request->blob, blob);
+	nacre_put_cstring(&request->fields, algorithm);
+	nacre_put_string_span(&request->fields, blob);
+	nacre_put_cstring(&request->fields, client_host);
+	nacre_put_cstring(&request->fields, client_user);
 	return request_add(userauth, request, number);
 }
 

@@ -44,6 +44,8 @@ int userauth_client_none(struct userauth *userauth, uint32_t *request);
 /* "sign": a signed request; else a query. */
 int userauth_client_publickey(struct userauth *userauth, bool sign, const char *algorithm,
     struct nacre_span blob, uint32_t *request);
+int userauth_client_hostbased(struct userauth *userauth, const char *algorithm,
+    struct nacre_span blob, const char *client_host, const char *client_user, uint32_t *request);
 int userauth_client_password(
     struct userauth *userauth, const char *password, const char *new_password, uint32_t *request);
 int userauth_client_keyboard_interactive(

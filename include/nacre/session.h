@@ -456,6 +456,11 @@ int nacre_auth_query_publickey(struct nacre_session *session, const char *algori
  * publickey-hostbound-v00@openssh.com where the server offers it. */
 int nacre_auth_publickey(struct nacre_session *session, const char *algorithm,
     struct nacre_span blob, uint32_t *request);
+/* A request that the client's host signs (RFC 4252 section 9): "blob" is its public key or
+ * certificate, "client_host" its name with a dot behind it, "client_user" who asks.
+ * NACRE_EVENT_SIGN asks for the signature. */
+int nacre_auth_hostbased(struct nacre_session *session, const char *algorithm,
+    struct nacre_span blob, const char *client_host, const char *client_user, uint32_t *request);
 /* "new_password" answers CHANGE_PASSWORD and is else NULL. Refused without an encrypting cipher. */
 int nacre_auth_password(struct nacre_session *session, const char *password,
     const char *new_password, uint32_t *request);

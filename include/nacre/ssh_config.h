@@ -227,6 +227,9 @@ bool nacre_ssh_config_is_set(const struct nacre_ssh_config *config, const char *
  * NACRE_ERROR_PERMISSION (bad owner or mode of the user's file), NACRE_ERROR_SYSTEM. */
 int nacre_ssh_config_load(
     struct nacre_ssh_config *config, const struct nacre_ssh_config_request *request);
+/* The local user, %u. */
+const char *nacre_ssh_config_local_user(const struct nacre_ssh_config *config);
+
 /* Before connecting: refuses what a keyword asks for and this client does not do yet. 0 or
  * NACRE_ERROR_UNSUPPORTED with the file, the line and the remedy in config->error. */
 int nacre_ssh_config_check(struct nacre_ssh_config *config);
