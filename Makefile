@@ -22,6 +22,7 @@ SBINDIR ?= $(PREFIX)/sbin
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR ?= $(PREFIX)/share/man
+COMPLETIONDIR ?= $(PREFIX)/share
 LIBEXECDIR ?= $(PREFIX)/libexec/nacre
 SYSCONFDIR ?= /etc/ssh
 PAMDIR ?= /etc/pam.d
@@ -272,6 +273,8 @@ section = $(subst .,,$(suffix $(1)))
 install_deploy = DESTDIR='$(DESTDIR)' SBINDIR='$(SBINDIR)' SYSCONFDIR='$(SYSCONFDIR)' PAMDIR='$(PAMDIR)' \
     PAM_STYLE='$(PAM_STYLE)' UNITDIR='$(UNITDIR)' SYSUSERSDIR='$(SYSUSERSDIR)' TMPFILESDIR='$(TMPFILESDIR)' \
     deploy/install.sh
+# Shells look for completions by the name of the command.
+completed := ssh scp sftp ssh-add ssh-agent ssh-keygen ssh-keyscan
 install: all
 	install -d $(addprefix $(DESTDIR),$(BINDIR) $(SBINDIR) $(LIBDIR)/pkgconfig $(INCLUDEDIR)/nacre $(LIBEXECDIR))
 	install -m 755 $(shared_library) $(module_files) $(DESTDIR)$(LIBDIR)
@@ -283,9 +286,17 @@ install: all
 	$(if $(sbin_programs),install -m 755 $(sbin_programs:%=$(BUILD)/bin/%) $(DESTDIR)$(SBINDIR))
 	$(if $(libexec_programs),install -m 755 $(libexec_programs:%=$(BUILD)/bin/%) $(DESTDIR)$(LIBEXECDIR))
 	$(foreach page,$(manual_pages),install -D -m 644 $(page) $(DESTDIR)$(MANDIR)/man$(call section,$(page))/$(notdir $(page)) &&) true
+	install -D -m 644 deploy/completions/nacre.bash $(DESTDIR)$(COMPLETIONDIR)/bash-completion/completions/nacre
+	$(foreach program,$(completed),ln -sf nacre $(DESTDIR)$(COMPLETIONDIR)/bash-completion/completions/$(program) &&) true
+	install -D -m 644 deploy/completions/_nacre $(DESTDIR)$(COMPLETIONDIR)/zsh/site-functions/_nacre
+	install -D -m 644 deploy/completions/nacre.fish $(DESTDIR)$(COMPLETIONDIR)/fish/vendor_completions.d/nacre.fish
+	$(foreach program,$(completed),ln -sf nacre.fish $(DESTDIR)$(COMPLETIONDIR)/fish/vendor_completions.d/$(program).fish &&) true
 	@$(install_deploy) install
 uninstall:
 	@$(install_deploy) remove
+	rm -f $(addprefix $(DESTDIR)$(COMPLETIONDIR)/bash-completion/completions/,nacre $(completed))
+	rm -f $(addprefix $(DESTDIR)$(COMPLETIONDIR)/fish/vendor_completions.d/,nacre.fish $(completed:%=%.fish))
+	rm -f $(DESTDIR)$(COMPLETIONDIR)/zsh/site-functions/_nacre
 	rm -f $(addprefix $(DESTDIR)$(BINDIR)/,$(bin_programs)) $(addprefix $(DESTDIR)$(SBINDIR)/,$(sbin_programs))
 	rm -f $(addprefix $(DESTDIR)$(LIBEXECDIR)/,$(libexec_programs)) $(DESTDIR)$(LIBDIR)/libnacre.so
 	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/,$(notdir $(shared_library) $(module_files) $(static_library)) pkgconfig/nacre.pc)

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 /* ":" in front: errors are reported here; "+": the first word that is no option is the host. */
-#define LETTERS "+:46AaCfGgNnqsTtVvxb:c:E:e:F:i:J:l:m:o:p:Q:W:BD:I:KkL:MO:P:R:S:Xw:yY"
+#define LETTERS "+:1246AaCfGgNnqsTtVvxb:c:E:e:F:i:J:l:m:o:p:Q:W:BD:I:KkL:MO:P:R:S:Xw:yY"
 
 #define SOURCE "command-line"
 
@@ -247,6 +247,10 @@ static void
 take_option(struct command_line *line, struct option_state *state, int letter)
 {
 	switch (letter) {
+	case '1':
+		nacre_fatal("SSH protocol v.1 is no longer supported");
+	case '2': /* that there is nothing else went without saying once */
+		break;
 	case 'E':
 		line->log_file = optarg;
 		break;

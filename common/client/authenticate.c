@@ -77,6 +77,7 @@ choose_algorithm(const struct nacre_client *client, struct identity *identity)
 		identity->algorithm = nacre_span_to_string(name);
 		return identity->algorithm != NULL;
 	}
+	identity->outcome = "its algorithm is not allowed here (PubkeyAcceptedAlgorithms) or there";
 	nacre_log(NACRE_LOG_DEBUG1,
 	    "Skipping %s key %s - corresponding algorithm not supported by the server or not in "
 	    "PubkeyAcceptedAlgorithms",
@@ -89,8 +90,10 @@ static int
 offer(struct nacre_client *client, struct identity *identity)
 {
 	identity->state = IDENTITY_FINISHED;
+	identity->outcome = "it could not be unlocked: ssh-add FILE asks for its passphrase";
 	if (identity_unlock(client, identity, true) != 0 || !choose_algorithm(client, identity))
 		return 0;
+	identity->outcome = "the server did not take it";
 	const int error = nacre_auth_publickey(client->session, identity->algorithm,
 	    nacre_buffer_span(&identity->blob), &identity->request);
 	if (error != 0)
@@ -107,6 +110,7 @@ query(struct nacre_client *client, struct identity *identity)
 	identity->state = IDENTITY_FINISHED;
 	if (!choose_algorithm(client, identity))
 		return 0;
+	identity->outcome = "the server does not know it";
 	const int error = nacre_auth_query_publickey(client->session, identity->algorithm,
 	    nacre_buffer_span(&identity->blob), &identity->request);
 	if (error != 0)
@@ -439,15 +443,7 @@ report_denied(const struct nacre_client *client)
 
 	nacre_log(NACRE_LOG_ERROR, "%s@%s: Permission denied (%s).", client->config->user,
 	    client->config->hostname, allowed != NULL ? allowed : "");
-	if (allowed != NULL &&
-	    nacre_list_contains(nacre_span_of(allowed), nacre_span_of("publickey")))
-		nacre_log(NACRE_LOG_INFO,
-		    client->identities.count == 0
-			? "hint: there is no key to log in with. Make one and install it there: "
-			  "ssh-keygen && ssh-copy-id %s@%s"
-			: "hint: the server took none of the keys tried (ssh -v shows which). "
-			  "Install one there: ssh-copy-id %s@%s",
-		    client->config->user, client->config->host);
+	hint_denied(client);
 	return NACRE_ERROR_REFUSED;
 }
 
@@ -602,8 +598,11 @@ authenticate_sign(struct nacre_client *client, const struct nacre_event *event)
 		if (identity->state != IDENTITY_OFFERED ||
 		    !nacre_span_equal(nacre_buffer_span(&identity->blob), event->u.sign.blob))
 			continue;
-		if (identity_sign(client, identity, event->u.sign.data, &signature) != 0)
+		if (identity_sign(client, identity, event->u.sign.data, &signature) != 0) {
 			nacre_buffer_clear(&signature);
+			identity->outcome = identity->in_agent ? "the agent did not sign with it"
+							       : "it could not sign";
+		}
 		break;
 	}
 	trace_stage(client->trace, "authentication",

@@ -150,30 +150,6 @@ contains(struct nacre_span text, const char *word)
 	return memmem(text.data, text.length, word, strlen(word)) != NULL;
 }
 
-/* Ends of a connection that people ask about, and what helps. */
-static const struct end_hint {
-	const char *text; /* found in the reason */
-	const char *hint;
-} end_hints[] = {
-    {"Too many authentication failures",
-	"the server counts every key that it does not know. Offer the right one alone: "
-	"ssh -o IdentitiesOnly=yes -i FILE"},
-    {"no matching host key type found",
-	"allow a name of its offer, if that is safe enough here: ssh -o HostKeyAlgorithms=+NAME"},
-    {"no matching key exchange method found",
-	"allow a name of its offer, if that is safe enough here: ssh -o KexAlgorithms=+NAME"},
-    {"no matching cipher found",
-	"allow a name of its offer, if that is safe enough here: ssh -o Ciphers=+NAME"},
-};
-
-static void
-log_end_hint(struct nacre_span reason)
-{
-	for (size_t i = 0; i < sizeof end_hints / sizeof *end_hints; i++)
-		if (contains(reason, end_hints[i].text))
-			nacre_log(NACRE_LOG_INFO, "hint: %s", end_hints[i].hint);
-}
-
 /* Before its identification a server mostly ends a connection because it does not want the person's
  * address, or nobody, just now. */
 static void
@@ -237,7 +213,7 @@ log_disconnected(struct nacre_client *client, const struct nacre_event *event)
 		    text.length > 0 ? (int)text.length : (int)strlen(nacre_error_string(error)),
 		    text.length > 0 ? (const char *)text.data : nacre_error_string(error));
 	}
-	log_end_hint(text);
+	hint_disconnected(client, text);
 }
 
 static bool

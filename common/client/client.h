@@ -64,12 +64,14 @@ struct identity {
 	bool configured; /* named in the configuration, not a default */
 	char *algorithm; /* to sign with */
 	enum identity_state state;
-	uint32_t request; /* number of the newest request about it */
+	uint32_t request;    /* number of the newest request about it */
+	const char *outcome; /* why it did not log in, static; NULL: not tried */
 };
 struct identities {
 	struct identity *list;
 	size_t count;
 	struct nacre_agent *agent;
+	int agent_errno; /* why it could not be reached; 0: it was, or there is none */
 };
 
 /* authenticate.c */
@@ -266,6 +268,10 @@ int hostbased_next(struct nacre_client *client);
 bool hostbased_sign(
     struct nacre_client *client, const struct nacre_event *event, struct nacre_buffer *signature);
 void hostbased_free(struct nacre_client *client);
+
+/* hint.c: the likely cause of a failure and what to type next, behind the lines that OpenSSH has. */
+void hint_denied(const struct nacre_client *client);
+void hint_disconnected(const struct nacre_client *client, struct nacre_span reason);
 
 /* early.c ----------------------------------------------------------------------------------- */
 

@@ -87,7 +87,11 @@ resolve(struct nacre_client *client)
 		return 0;
 	nacre_log(NACRE_LOG_ERROR, "ssh: Could not resolve hostname %s: %s", config->hostname,
 	    error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
-	if (error == EAI_NONAME)
+	if (error == EAI_AGAIN)
+		nacre_log(NACRE_LOG_INFO,
+		    "hint: no name server answers; is the network or VPN up? Try: getent hosts %s",
+		    config->hostname);
+	else
 		nacre_log(NACRE_LOG_INFO,
 		    "hint: check the spelling; a short name may need a \"Host %s\" block with "
 		    "HostName in ~/.ssh/config. Try: getent hosts %s",

@@ -209,6 +209,7 @@ connect_agent(struct nacre_client *client, struct nacre_agent_identities *held)
 	if ((client->agent_path = agent_path(client)) == NULL)
 		return NACRE_ERROR_NOT_FOUND;
 	if ((error = nacre_agent_connect(client->agent_path, &identities->agent)) != 0) {
+		identities->agent_errno = errno;
 		nacre_log(NACRE_LOG_DEBUG1, "Could not connect to the agent at %s: %s",
 		    client->agent_path, strerror(errno));
 		return error;
@@ -378,6 +379,12 @@ report_load(const char *path, int error, unsigned mode)
 		    : error == NACRE_ERROR_PASSPHRASE ? "incorrect passphrase supplied to "
 							"decrypt private key"
 						      : nacre_error_string(error));
+	if (error == NACRE_ERROR_PASSPHRASE)
+		nacre_log(NACRE_LOG_INFO,
+		    "hint: ssh-keygen -y -f %s tells whether a passphrase is right; a lost one "
+		    "cannot be "
+		    "found again, only a new key made: ssh-keygen",
+		    path);
 }
 
 /* Asks for the passphrase up to NumberOfPasswordPrompts times; an empty one passes to the next

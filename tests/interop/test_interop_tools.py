@@ -1,5 +1,6 @@
 """Tools that sit on SSH: curl (libssh2), git, rsync, tar, and ssh-audit's opinion."""
 import os
+import re
 
 import pytest
 
@@ -134,3 +135,111 @@ def test_ssh_audit_finds_nothing(servers, tmp_path):
                 if ('[warn]' in line or '[fail]' in line) and 'unknown algorithm' not in line
                 and 'experimental algorithm' not in line]
     assert findings == []
+
+
+# Programs that start ssh by its name ------------------------------------------------------------------
+
+@pytest.fixture
+def as_ssh(nacre_sshd, user_keys, account, tmp_path):
+    """An environment in which "ssh target" is ours, with a person's files: a home with a configuration,
+    and our programs first in PATH. Its server and the environment."""
+    home, first = tmp_path / 'home', tmp_path / 'bin'
+    (home / '.ssh').mkdir(parents=True)
+    first.mkdir()
+    config = (f'Host target\n HostName 127.0.0.1\n Port {nacre_sshd.port}\n User {account.name}\n'
+              f' IdentityFile {user_keys["ed25519"]}\n IdentityAgent none\n StrictHostKeyChecking yes\n'
+              f' UserKnownHostsFile {nacre_sshd.known_hosts}\n GlobalKnownHostsFile /dev/null\n BatchMode yes\n')
+    (home / '.ssh' / 'config').write_text(config)
+    # ssh takes its home from the password file: the configuration is named.
+    for program in ('ssh', 'sftp', 'scp'):
+        script = first / program
+        script.write_text(f'#!/bin/sh\nexec {nacre(program)} -F {home}/.ssh/config "$@"\n')
+        script.chmod(0o755)
+    return {**os.environ, 'HOME': str(home), 'PATH': f'{first}:{os.environ["PATH"]}', 'LC_ALL': 'C.UTF-8'}
+
+
+def test_ssh_copy_id(as_ssh, account, tmp_path):
+    """Debian's script from openssh-client."""
+    need('ssh-copy-id')
+    if not account.temporary:
+        pytest.skip("writes to the user's authorized_keys")
+    key = make_key(str(tmp_path / 'new'), ['-t', 'ed25519'])
+    askpass = tmp_path / 'askpass'
+    askpass.write_text(f'#!/bin/sh\necho "{PASSWORD}"\n')
+    askpass.chmod(0o755)
+    config = tmp_path / 'home' / '.ssh' / 'config'
+    config.write_text(re.sub('IdentityFile.*|BatchMode.*', '', config.read_text()))
+    environment = {**as_ssh, 'SSH_ASKPASS': str(askpass), 'SSH_ASKPASS_REQUIRE': 'force', 'DISPLAY': ':0'}
+    result = run(['ssh-copy-id', '-i', key + '.pub', 'target'], env=environment)
+    assert result.returncode == 0, result.stderr
+    assert b'Number of key(s) added: 1' in result.stdout, result.stderr
+    with open(f'{account.home}/.ssh/authorized_keys') as file, open(key + '.pub') as added:
+        assert added.read().strip() in file.read()
+
+
+def test_lftp(as_ssh, account, workspace, tmp_path):
+    need('lftp')
+    (tmp_path / 'up').write_bytes(PAYLOAD)
+    for scheme in ('sftp', 'fish'):
+        commands = (f'set cmd:fail-exit yes; put {tmp_path}/up -o {workspace}/{scheme}; '
+                    f'get {workspace}/{scheme} -o {tmp_path}/{scheme}')
+        result = run(['lftp', '-c', f'open {scheme}://{account.name}:x@target; {commands}'], env=as_ssh)
+        assert result.returncode == 0, result.stderr
+        assert (tmp_path / scheme).read_bytes() == PAYLOAD
+
+
+def test_borg(as_ssh, account, workspace, tmp_path):
+    need('borg')
+    (tmp_path / 'tree').mkdir()
+    (tmp_path / 'tree' / 'file').write_bytes(PAYLOAD)
+    environment = {**as_ssh, 'BORG_REPO': f'ssh://target{workspace}/repository',
+                   'BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK': 'yes', 'BORG_RELOCATED_REPO_ACCESS_IS_OK': 'yes'}
+    for words in (['init', '-e', 'none'], ['create', '::one', 'tree'], ['check']):
+        result = run(['borg', *words], env=environment, cwd=str(tmp_path))
+        assert result.returncode == 0, result.stderr
+    os.mkdir(tmp_path / 'out')
+    run(['borg', 'extract', '::one'], env=environment, cwd=str(tmp_path / 'out'), check=True)
+    assert (tmp_path / 'out' / 'tree' / 'file').read_bytes() == PAYLOAD
+
+
+def test_sshfs(as_ssh, workspace, tmp_path):
+    need('sshfs', 'fusermount3')
+    if not os.path.exists('/dev/fuse'):
+        pytest.skip('no FUSE here')
+    mounted = tmp_path / 'mounted'
+    mounted.mkdir()
+    result = run(['sshfs', f'target:{workspace}', str(mounted)], env=as_ssh)
+    if result.returncode != 0 and (b'fuse' in result.stderr or b'mount' in result.stderr):
+        pytest.skip('FUSE does not work here: ' + result.stderr.decode().strip())
+    assert result.returncode == 0, result.stderr
+    try:
+        (mounted / 'file').write_bytes(PAYLOAD)
+        assert (mounted / 'file').read_bytes() == PAYLOAD
+        with open(os.path.join(workspace, 'file'), 'rb') as file:
+            assert file.read() == PAYLOAD
+    finally:
+        run(['fusermount3', '-u', str(mounted)])
+
+
+PLAYBOOK = '''- hosts: all
+  gather_facts: false
+  tasks:
+    - ansible.builtin.copy: {content: "hello", dest: "PLACE/copied"}
+    - ansible.builtin.command: cat PLACE/copied
+      register: said
+    - ansible.builtin.assert: {that: said.stdout == "hello"}
+'''
+
+
+def test_ansible(as_ssh, workspace, tmp_path):
+    need('ansible')
+    (tmp_path / 'hosts').write_text('target ansible_python_interpreter=/usr/bin/python3\n')
+    (tmp_path / 'play.yml').write_text(PLAYBOOK.replace('PLACE', workspace))
+    environment = {**as_ssh, 'ANSIBLE_HOST_KEY_CHECKING': 'True', 'ANSIBLE_SSH_PIPELINING': 'True',
+                   'ANSIBLE_REMOTE_TEMP': workspace, 'ANSIBLE_LOCAL_TEMP': str(tmp_path),
+                   'ANSIBLE_NOCOWS': '1', 'ANSIBLE_SSH_ARGS': '-o ControlMaster=no'}
+    ping = run(['ansible', '-i', str(tmp_path / 'hosts'), 'all', '-m', 'ping'], env=environment, timeout=120)
+    assert b'"pong"' in ping.stdout, ping.stdout + ping.stderr
+    play = run(['ansible-playbook', '-i', str(tmp_path / 'hosts'), str(tmp_path / 'play.yml')], env=environment,
+               timeout=120)
+    assert play.returncode == 0 and b'changed=2' in play.stdout, play.stdout + play.stderr

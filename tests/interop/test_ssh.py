@@ -207,6 +207,13 @@ def test_destinations(nacre_ssh, server):
         assert run([*options, *words, 'echo', 'here']).stdout == b'here\n'
 
 
+def test_version_of_the_protocol(nacre_ssh, server):
+    """Old programs say which; there is one."""
+    assert nacre_ssh.run(server, 'true', '-2').returncode == 0
+    result = nacre_ssh.run(server, 'true', '-1')
+    assert result.returncode == 255 and b'SSH protocol v.1 is no longer supported' in result.stderr
+
+
 def test_configuration_file(nacre_ssh, server, tmp_path):
     config = tmp_path / 'config'
     config.write_text(f'Host nick\n HostName 127.0.0.1\n Port {server.port}\n User {server.user}\n'
