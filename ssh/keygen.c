@@ -28,8 +28,11 @@ static const char usage_text[] =
     "       ssh-keygen -D pkcs11\n"
     "       ssh-keygen -F hostname [-Hlv] [-f known_hosts_file]\n"
     "       ssh-keygen -H [-f known_hosts_file]\n"
+    "       ssh-keygen -K [-a rounds] [-w provider]\n"
     "       ssh-keygen -R hostname [-f known_hosts_file]\n"
     "       ssh-keygen -r hostname [-g] [-f input_keyfile] [-O hashalg=algorithm]\n"
+    "       ssh-keygen -M generate [-O option] output_file\n"
+    "       ssh-keygen -M screen [-f input_file] [-O option] output_file\n"
     "       ssh-keygen -I certificate_identity -s ca_key [-hU] [-D pkcs11_provider]\n"
     "                  [-n principals] [-O option] [-V validity_interval]\n"
     "                  [-z serial_number] file ...\n"
@@ -177,7 +180,7 @@ static const struct setter {
     FLAG('h', host_certificate),
     TEXT('I', identity),
     FLAG('l', fingerprints),
-    TEXT('M', operation),
+    TEXT('M', moduli),
     CALL('m', set_format),
     TEXT('N', new_passphrase),
     TEXT('n', names),
@@ -201,7 +204,7 @@ static const struct setter {
 /* The options that choose one: where several are given, the first of this list counts. */
 static const struct job {
 	char letter;
-	enum { NO_FILES, ANY_FILES, SOME_FILES, ONE_FILE } files;
+	enum { NO_FILES, ANY_FILES, SOME_FILES } files;
 	int (*run)(const struct keygen *keygen);
 } jobs[] = {
     {'Y', ANY_FILES, keygen_signature},
@@ -223,6 +226,8 @@ static const struct job {
     {'X', NO_FILES, keygen_import}, /* its name of old */
     {'y', NO_FILES, keygen_public},
     {'A', NO_FILES, keygen_host_keys},
+    {'K', NO_FILES, keygen_download},
+    {'M', ANY_FILES, keygen_moduli},
     {0, NO_FILES, keygen_generate},
 };
 

@@ -21,7 +21,8 @@ struct keygen {
 	const char *identity;              /* -I */
 	const char *names;                 /* -n: principals, or the namespace with -Y */
 	const char *validity;              /* -V */
-	const char *operation;             /* -Y, -M */
+	const char *operation;             /* -Y */
+	const char *moduli;                /* -M */
 	const char *provider;              /* -D: a PKCS#11 module */
 	const char *key_provider;          /* -w: of security keys */
 	uint64_t serial;                   /* -z */
@@ -57,8 +58,10 @@ int keygen_find_host(const struct keygen *keygen);         /* -F */
 int keygen_hash_hosts(const struct keygen *keygen);        /* -H */
 int keygen_import(const struct keygen *keygen);            /* -i */
 int keygen_make_krl(const struct keygen *keygen);          /* -k */
+int keygen_download(const struct keygen *keygen);          /* -K */
 int keygen_show_certificates(const struct keygen *keygen); /* -L */
 int keygen_fingerprint(const struct keygen *keygen);       /* -l */
+int keygen_moduli(const struct keygen *keygen);            /* -M */
 int keygen_passphrase(const struct keygen *keygen);        /* -p */
 int keygen_ask_krl(const struct keygen *keygen);           /* -Q */
 int keygen_remove_host(const struct keygen *keygen);       /* -R */
@@ -133,6 +136,13 @@ struct nacre_key *keygen_load_signer(const struct keygen *keygen);
 /* keygen_show.c: the line of -l about a key. */
 void keygen_show_key(
     const struct keygen *keygen, const struct nacre_key *key, struct nacre_span comment);
+
+/* keygen_security_key.c: a new key in an authenticator. */
+struct nacre_key *keygen_enroll(const struct keygen *keygen, enum nacre_key_type type);
+/* Lets the authenticator sign, if the key is in one. */
+void keygen_have_touched(const struct keygen *keygen, struct nacre_key *key);
+/* Ends the program unless the options of -O make sense for that. */
+void keygen_enroll_check(const struct keygen *keygen);
 
 /* keygen_validity.c: when a certificate is valid. */
 

@@ -56,6 +56,8 @@ keygen_ask_file(const struct keygen *keygen, const char *question, const char *t
 		return path;
 	}
 	snprintf(name, sizeof name, "id_%s", type);
+	for (char *dash = name; (dash = strchr(dash, '-')) != NULL;)
+		*dash = '_';
 	path = keygen_home_file(name);
 	printf("%s (%s): ", question, path);
 	answer = read_line();

@@ -82,6 +82,7 @@ keygen_load_whole(const struct keygen *keygen, const char *path)
 	key = load(keygen, path, "Enter passphrase: ", failure, failure, &passphrase, NULL);
 	nacre_buffer_free(&passphrase);
 	free(failure);
+	keygen_have_touched(keygen, key);
 	return key;
 }
 

@@ -22,7 +22,19 @@ static const struct key_name {
     {"ecdsa", NACRE_KEY_ECDSA_P256, 256},
     {"ecdsa", NACRE_KEY_ECDSA_P384, 384},
     {"ecdsa", NACRE_KEY_ECDSA_P521, 521},
+    {"ed25519-sk", NACRE_KEY_ED25519_SK, 0},
+    {"ecdsa-sk", NACRE_KEY_ECDSA_SK, 0},
     {"rsa", NACRE_KEY_RSA, 0},
+};
+
+/* Types that others make, and why we do not. */
+static const struct {
+	const char *name, *reason;
+} refused[] = {
+    {"dsa", "DSA is too weak for any use; take ed25519"},
+    {"ssh-dss", "DSA is too weak for any use; take ed25519"},
+    {"mldsa44-ed25519", "this build has no ML-DSA; take ed25519"},
+    {"ssh-mldsa44-ed25519@openssh.com", "this build has no ML-DSA; take ed25519"},
 };
 
 #define KEY_NAMES (sizeof key_names / sizeof key_names[0])
@@ -49,8 +61,7 @@ rsa_bits_check(unsigned bits)
 static bool
 type_of_format(const char *name, unsigned bits, enum nacre_key_type *type)
 {
-	if (nacre_key_type_of_name(nacre_span_of(name), type) != 0 ||
-	    *type == NACRE_KEY_ED25519_SK || *type == NACRE_KEY_ECDSA_SK)
+	if (nacre_key_type_of_name(nacre_span_of(name), type) != 0)
 		return false;
 	if (*type == NACRE_KEY_RSA)
 		rsa_bits_check(bits);
@@ -76,6 +87,9 @@ key_type_of(const char *name, unsigned bits)
 		return type;
 	if (known)
 		nacre_fatal("Invalid ECDSA key length: valid lengths are 256, 384 or 521 bits");
+	for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+		if (strcasecmp(name, refused[i].name) == 0)
+			nacre_fatal("Keys of type %s cannot be made: %s.", name, refused[i].reason);
 	nacre_fatal("unknown key type %s", name);
 }
 
@@ -135,11 +149,22 @@ key_save(const struct keygen *keygen, const char *path, const struct nacre_key *
 	return saved;
 }
 
+static bool
+is_security_key(enum nacre_key_type type)
+{
+	return type == NACRE_KEY_ED25519_SK || type == NACRE_KEY_ECDSA_SK;
+}
+
 static struct nacre_key *
 key_make(const struct keygen *keygen, const char *type)
 {
+	const enum nacre_key_type kind = key_type_of(type, keygen->bits);
 	struct nacre_key *key;
-	int error = nacre_key_generate(key_type_of(type, keygen->bits), keygen->bits, &key);
+	int error;
+
+	if (is_security_key(kind))
+		return keygen_enroll(keygen, kind);
+	error = nacre_key_generate(kind, keygen->bits, &key);
 
 	if (error != 0)
 		nacre_fatal("failed to generate key: %s", nacre_error_string(error));
@@ -176,7 +201,8 @@ keygen_generate(const struct keygen *keygen)
 	char *path;
 	int status = EXIT_FAILURE;
 
-	key_type_of(type, keygen->bits);
+	if (is_security_key(key_type_of(type, keygen->bits)))
+		keygen_enroll_check(keygen);
 	if (!keygen->quiet)
 		printf("Generating public/private %s key pair.\n", type);
 	fflush(stdout);

@@ -107,6 +107,8 @@ struct backend {
 	const struct backend_agreements *agreements;
 	const struct backend_mlkem *mlkem;
 	const struct backend_keys *keys;
+	/* Are q and 2q + 1 primes? 1, 0 or NACRE_ERROR_LIBRARY. */
+	int (*is_safe_prime)(struct nacre_span q, unsigned trials);
 };
 
 /* nettle. */
@@ -138,5 +140,6 @@ extern const struct backend_hashes backend_hashes;
 extern const struct backend_macs backend_hmac;
 extern const struct backend_agreements backend_agreements;
 extern const struct backend_mlkem backend_mlkem;
+int backend_is_safe_prime(struct nacre_span q, unsigned trials);
 
 #endif

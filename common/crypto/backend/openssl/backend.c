@@ -35,4 +35,5 @@ const struct backend nacre_openssl_backend = {
     .agreements = &backend_agreements,
     .mlkem = &backend_mlkem,
     .keys = &backend_keys,
+    .is_safe_prime = backend_is_safe_prime,
 };
