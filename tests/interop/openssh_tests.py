@@ -133,6 +133,7 @@ def environment(folder, bin_folder, programs):
         variables[variable('ssh')] = write_program(
             os.path.join(bin_folder, 'ssh'), SSH_WITH_COMMON_ALGORITHMS.format(ssh=ssh, other=other))
     sudo = write_program(os.path.join(bin_folder, 'sudo'), SUDO)
+    helpers = '/usr/lib/openssh' if programs == 'server' else os.path.join(BUILD, 'bin')
     path = ':'.join((bin_folder, '/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin',
                      '/sbin', '/bin'))
     return {
@@ -142,8 +143,8 @@ def environment(folder, bin_folder, programs):
         'TEST_SSH_IPV6': 'yes', 'TEST_SSH_ECC': 'yes', 'TEST_SSH_UNSAFE_PERMISSIONS': '1',
         # They connect more often than a server of today likes; that of 9.2 does not count yet.
         'TEST_SSH_SSHD_CONFOPTS': '' if programs == 'client' else 'PerSourcePenalties no',
-        'TEST_SSH_SK_HELPER': '/usr/lib/openssh/ssh-sk-helper',
-        'TEST_SSH_PKCS11_HELPER': '/usr/lib/openssh/ssh-pkcs11-helper',
+        'TEST_SSH_SK_HELPER': f'{helpers}/ssh-sk-helper',
+        'TEST_SSH_PKCS11_HELPER': f'{helpers}/ssh-pkcs11-helper',
     }
 
 
