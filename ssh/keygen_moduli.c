@@ -366,7 +366,8 @@ screen_lines(
     const struct settings *settings, struct nacre_span text, FILE *out, struct tally *tally)
 {
 	const unsigned long done = checkpoint_read(settings->checkpoint);
-	const unsigned long first = settings->start_line > done ? settings->start_line : done + 1;
+	/* Lines are counted from 0 by -O start-line. */
+	const unsigned long first = 1 + (settings->start_line > done ? settings->start_line : done);
 	struct candidate candidate = {0};
 	unsigned long screened = done;
 	time_t written = time(NULL);
