@@ -410,7 +410,7 @@ line_names(
 	if (error == 0) {
 		error =
 		    nacre_allowed_signer_check(&signer, key, NULL, NULL, now, &signers->message);
-		if (error == 0 && certificate == NULL) {
+		if (error == 0 && !signer.authority) {
 			print_patterns(signer.principals);
 		} else if (error == 0 && !print_certified(&signer, certificate, now)) {
 			error = NACRE_ERROR_REFUSED;

@@ -311,6 +311,18 @@ check_time(const struct nacre_allowed_signer *signer, uint64_t now, struct nacre
 	return NACRE_ERROR_REFUSED;
 }
 
+/* A certificate on a line stands for itself, not for its key. */
+static bool
+same_key(const struct nacre_key *listed, const struct nacre_key *key)
+{
+	const struct nacre_certificate *one = nacre_key_certificate(listed);
+	const struct nacre_certificate *other = nacre_key_certificate(key);
+
+	if (one == NULL || other == NULL)
+		return one == other && nacre_key_equal(listed, key);
+	return nacre_span_equal(one->blob, other->blob);
+}
+
 /* 0 when the line's key is the one that signed, or certified it. */
 static int
 check_key(const struct nacre_allowed_signer *signer, const struct nacre_key *key,
@@ -320,9 +332,7 @@ check_key(const struct nacre_allowed_signer *signer, const struct nacre_key *key
 	const char *reason;
 
 	if (!signer->authority)
-		return certificate == NULL && nacre_key_equal(key, signer->key)
-			   ? 0
-			   : NACRE_ERROR_NOT_FOUND;
+		return same_key(signer->key, key) ? 0 : NACRE_ERROR_NOT_FOUND;
 	if (certificate == NULL || !nacre_key_equal(certificate->authority, signer->key))
 		return NACRE_ERROR_NOT_FOUND;
 	if (principal == NULL || nacre_certificate_check(certificate, NACRE_CERTIFICATE_USER,
