@@ -109,13 +109,14 @@ keygen_load_public(const char *path, char **comment, const char *failure, ...)
 	nacre_fatal("%s: %s", text, reason);
 }
 
-/* Fills the new file and puts it in the place of the old one. */
+/* Fills the new file and puts it in the place of the old one. A private key is on the disk before that
+ * goes; what is public can be made again, and who makes many does not wait for each. */
 static bool
 file_finish(
     int fd, const char *temporary, const char *path, mode_t mode, const struct nacre_buffer *text)
 {
 	bool done = fchmod(fd, mode) == 0 && nacre_write_all(fd, nacre_buffer_span(text)) == 0 &&
-		    fsync(fd) == 0;
+		    ((mode & 077) != 0 || fsync(fd) == 0);
 	int error = errno;
 
 	if (close(fd) != 0 && done) {
