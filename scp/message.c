@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <wchar.h>
+#include <wctype.h>
 
 /* "scp: ", or nothing. */
 static const char *prefix = "";
@@ -62,20 +64,49 @@ message_replay(const struct nacre_buffer *from)
 		die("%s", nacre_error_string(NACRE_ERROR_MEMORY));
 }
 
-/* Names come from others: what a terminal would act on is shown as '?'. */
+/* A printable character at "text", or what may stand in a message besides; 0: none. On standard
+ * error only ASCII is, as OpenSSH has it. */
+static size_t
+printable_length(enum stream stream, const char *text, size_t left)
+{
+	const unsigned char c = (unsigned char)*text;
+	mbstate_t state = {0};
+	wchar_t character;
+
+	if (c < 0x80)
+		return (c >= 0x20 && c != 0x7f) || c == '\t' || (c == '\n' && left == 1) ? 1 : 0;
+	if (stream == STREAM_ERRORS)
+		return 0;
+	const size_t length = mbrtowc(&character, text, left, &state);
+	return length <= left && iswprint((wint_t)character) ? length : 0;
+}
+
+/* Names come from others: what a terminal would act on is shown in octal. */
 static void
 print_message(enum stream stream, const char *format, va_list arguments)
 {
+	struct nacre_buffer shown = {0};
 	char *text;
-	int length = vasprintf(&text, format, arguments);
+	const int length = vasprintf(&text, format, arguments);
 
 	if (length < 0)
 		return;
-	for (char *p = text; *p != '\0'; p++)
-		if (((unsigned char)*p < 0x20 && *p != '\t' && (*p != '\n' || p[1] != '\0')) ||
-		    *p == 0x7f)
-			*p = '?';
-	emit(stream, (struct nacre_span){(uint8_t *)text, (size_t)length});
+	for (size_t at = 0, left = (size_t)length; left > 0;) {
+		size_t count = printable_length(stream, text + at, left);
+
+		/* Errors are quoted as OpenSSH's are. */
+		if (stream == STREAM_ERRORS && text[at] == '\\')
+			nacre_put_byte(&shown, '\\');
+		if (count > 0)
+			nacre_put_bytes(&shown, (const uint8_t *)text + at, count);
+		else
+			nacre_put_format(&shown, "\\%03o", (unsigned char)text[at]);
+		count = count > 0 ? count : 1;
+		at += count;
+		left -= count;
+	}
+	emit(stream, nacre_buffer_span(&shown));
+	nacre_buffer_free(&shown);
 	free(text);
 }
 

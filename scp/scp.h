@@ -39,7 +39,7 @@ struct location {
 };
 
 /* message.c: a line on standard output, or on standard error; die() ends the program with status
- * 255. Control characters are shown as '?', but for a newline at the end. */
+ * 255. Control characters are shown in octal, but for a newline at the end. */
 void message_prefix(const char *text);
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));

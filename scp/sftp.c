@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <locale.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,7 +68,7 @@ run_batch(struct sftp *sftp)
 
 /* The path behind the destination ----------------------------------------------------------------- */
 
-/* Its directory is entered, its file is fetched and all is done. */
+/* Its directory is entered, its file is fetched and all is done; so is a directory with a target. */
 static bool
 run_path(struct sftp *sftp, int *status)
 {
@@ -78,7 +79,8 @@ run_path(struct sftp *sftp, int *status)
 	const bool directory = there && S_ISDIR(answer.attributes.permissions);
 
 	answer_free(&answer);
-	if (directory) {
+	const bool entered = directory && sftp->options->target == NULL;
+	if (entered) {
 		char *const real = remote_real_path(&sftp->remote, path);
 
 		if (!sftp->options->quiet)
@@ -90,11 +92,11 @@ run_path(struct sftp *sftp, int *status)
 	} else {
 		char *const quoted = glob_quote(path);
 
-		*status = copy_get(sftp, &flags, quoted, NULL) != 0;
+		*status = copy_get(sftp, &flags, quoted, sftp->options->target) != 0;
 		free(quoted);
 	}
 	free(path);
-	return !directory;
+	return !entered;
 }
 
 static int
@@ -118,6 +120,7 @@ main(int argc, char **argv)
 	struct sftp sftp = {.options = &options};
 
 	nacre_process_sanitise_descriptors();
+	setlocale(LC_CTYPE, "");
 	signal(SIGPIPE, SIG_IGN);
 	nacre_log_open("sftp", NACRE_LOG_STDERR, NULL, 0);
 	sftp_options_read(&options, argc, argv);

@@ -18,6 +18,7 @@ struct sftp_options {
 	bool quiet;           /* -q, or a batch */
 	bool talkative;       /* -N: not even then */
 	char *host, *user, *path;
+	const char *target; /* where the file at "path" goes, here; NULL: its own name */
 	int port;
 };
 void sftp_options_read(struct sftp_options *options, int argc, char **argv);

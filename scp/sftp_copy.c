@@ -77,8 +77,6 @@ transfer(struct sftp *sftp, const struct copy_flags *flags, const char *source,
 	const int status = stopped || nacre_transfer_status(transfer) != 0;
 	nacre_transfer_free(transfer);
 	meter_free(pump.meter);
-	if (stopped)
-		say("\n");
 	sftp->remote.lost |= pump.lost;
 	return pump.lost ? -1 : status;
 }
@@ -171,10 +169,7 @@ copy_get(struct sftp *sftp, const struct copy_flags *flags, const char *source, 
 	remote_glob(&sftp->remote, pattern, true, &list);
 	remote_follow(&sftp->remote, &list);
 	if (list.count == 0) {
-		char *const path = glob_unquote(pattern);
-
-		complain("File \"%s\" not found.", path);
-		free(path);
+		complain("File \"%s\" not found.", pattern);
 		result = 1;
 	} else if (list.count > 1 && !into) {
 		complain("Multiple source paths, but destination \"%s\" is not a directory", place);
@@ -249,7 +244,8 @@ copy_put(struct sftp *sftp, const struct copy_flags *flags, const char *source, 
 	/* Nothing matched: the name as it was meant. */
 	char *const literal = glob_unquote(source);
 	const bool single = matches.gl_pathc == 1;
-	const bool into = remote_directory(&sftp->remote, place);
+	/* One is in a directory. */
+	const bool into = *wanted == '\0' || remote_directory(&sftp->remote, place);
 	if (!single && !into) {
 		complain("Multiple paths match, but destination \"%s\" is not a directory", place);
 		result = 1;

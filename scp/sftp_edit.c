@@ -116,34 +116,47 @@ common_length(const struct found_list *list)
 		for (size_t at = 0; at < length; at++)
 			if (list->items[i].path[at] != list->items[0].path[at])
 				length = at;
+	/* Not within a character of UTF-8. */
+	while (list->count > 1 && length > 0 &&
+	       ((unsigned char)list->items[0].path[length] & 0xc0) == 0x80)
+		length--;
 	return length;
 }
 
-/* Types what is missing of "word", quoted as the word is. */
+/* Types what is missing of "word", quoted as the word is; at once, as characters may be of several
+ * bytes. */
 static void
 insert_rest(EditLine *editor, const char *path, size_t from, size_t to, char quote)
 {
-	for (size_t i = from; i < to; i++) {
-		char text[3] = {path[i], '\0', '\0'};
+	char *const text = malloc(2 * (to - from) + 1);
+	size_t used = 0;
 
+	if (text == NULL)
+		die("%s", nacre_error_string(NACRE_ERROR_MEMORY));
+	for (size_t i = from; i < to; i++) {
 		if ((quote == 0 && strchr(" \t\\\"'*?[#", path[i]) != NULL) ||
-		    (quote != 0 && (path[i] == quote || path[i] == '\\'))) {
-			text[0] = '\\';
-			text[1] = path[i];
-		}
-		el_insertstr(editor, text);
+		    (quote != 0 && (path[i] == quote || path[i] == '\\')))
+			text[used++] = '\\';
+		text[used++] = path[i];
 	}
+	text[used] = '\0';
+	el_insertstr(editor, text);
+	free(text);
 }
 
 static void
 show_choices(const struct found_list *list)
 {
-	putchar('\n');
-	for (size_t i = 0; i < list->count; i++) {
-		for (const char *p = list->items[i].path; *p != '\0'; p++)
-			putchar((unsigned char)*p < 0x20 || *p == 0x7f ? '?' : *p);
-		fputs(i + 1 < list->count ? "  " : "\n", stdout);
-	}
+	struct nacre_buffer row = {0};
+
+	for (size_t i = 0; i < list->count; i++)
+		nacre_put_format(&row, "%s%s", i > 0 ? "  " : "", list->items[i].path);
+	nacre_put_byte(&row, 0);
+	if (row.failed)
+		die("%s", nacre_error_string(NACRE_ERROR_MEMORY));
+	say("\n");
+	say("%s\n", (const char *)nacre_buffer_span(&row).data);
+	nacre_buffer_free(&row);
 }
 
 static void
@@ -211,8 +224,17 @@ static volatile sig_atomic_t interrupted, typing;
 static void
 interrupt(int number)
 {
-	if (interrupted++ == 0 || typing)
+	static const char said[] = "\rInterrupt  \n";
+
+	if (typing) {
+		interrupted = 1;
 		return;
+	}
+	if (interrupted++ == 0) {
+		if (write(STDERR_FILENO, said, sizeof said - 1) < 0)
+			return; /* nobody sees it */
+		return;
+	}
 	signal(number, SIG_DFL);
 	raise(number);
 }

@@ -43,7 +43,7 @@ step(struct splitter *splitter, const char *text)
 	const char c = text[0];
 
 	/* Within quotes a backslash stands for itself unless it is before what it could quote. */
-	if (c == '\\' && splitter->quote != '\'' && text[1] != '\0') {
+	if (c == '\\' && text[1] != '\0') {
 		const bool kept =
 		    splitter->quote != 0 && text[1] != splitter->quote && text[1] != '\\';
 
@@ -105,7 +105,7 @@ line_last_word(const char *line, size_t length, size_t *start, char *quote)
 	*start = 0;
 	*quote = 0;
 	for (size_t i = 0; i < length; i++) {
-		if (line[i] == '\\' && *quote != '\'' && i + 1 < length)
+		if (line[i] == '\\' && i + 1 < length)
 			i++;
 		else if (*quote != 0 && line[i] == *quote)
 			*quote = 0;

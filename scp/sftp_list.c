@@ -378,10 +378,7 @@ list_remote(struct sftp *sftp, const char *pattern, unsigned flags)
 			remote_follow(&sftp->remote, &list);
 			status = list_matches(&listing, pattern, &list);
 		} else {
-			char *const shown_path = glob_unquote(path);
-
-			complain("Can't ls: \"%s\" not found", shown_path);
-			free(shown_path);
+			complain("Can't ls: \"%s\" not found", path);
 			status = 1;
 		}
 		free(path);

@@ -187,6 +187,6 @@ sftp_options_read(struct sftp_options *options, int argc, char **argv)
 	if (argc - optind < 1 || argc - optind > 2)
 		sftp_usage();
 	parse_destination(options, argv[optind]);
-	if (optind + 1 < argc) /* an older form: the directory by itself */
-		options->path = strdup(argv[optind + 1]);
+	if (optind + 1 < argc)
+		options->target = argv[optind + 1];
 }

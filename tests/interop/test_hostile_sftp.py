@@ -100,6 +100,7 @@ def test_interrupting(tmp_path, terminal, scenario, command):  # noqa: F811
     person.type(f'{command}\n')
     person.expect(scenario.split()[0].lower())  # the server says so
     person.type('\x03')
+    person.expect('Interrupt')
     person.expect('sftp> ')
     person.type('lpwd\n')
     person.expect('Local working directory')

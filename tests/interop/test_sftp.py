@@ -49,6 +49,9 @@ ls "sp ace"
 ls sp\\ ace
 ls "st*r"
 ls st*r
+ls 'sp ace'
+ls 'a\\\\b'
+ls 'a\\'b'
 ls .h*
 get nofile
 get f1
@@ -427,6 +430,10 @@ def test_login(request, account, workspace, user_keys, nacre_ssh, server, tmp_pa
     result = run([nacre('sftp'), *options, f'{where}:{workspace}/up/plain', ], cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert (tmp_path / 'plain').exists()
+    for form in (f'{where}:{workspace}/up/plain', f'sftp://{where}:{server.port}/{workspace}/up/plain'):
+        (tmp_path / 'another').unlink(missing_ok=True)
+        result = run([nacre('sftp'), *options, form, 'another'], cwd=tmp_path)
+        assert result.returncode == 0 and (tmp_path / 'another').exists(), result.stderr
     result = run([nacre('sftp'), *options, f'sftp://{where}:{server.port}/{workspace}/up'], input=b'pwd\n')
     assert f'Remote working directory: {workspace}/up'.encode() in result.stdout
     # By the path of the server, without a subsystem.
@@ -470,7 +477,7 @@ def test_hostile_names(tmp_path):
     result = run([nacre('sftp'), '-D', nacre('sftp-server'), '-b', '-'],
                  input=f'ls -l {folder}\nls {folder}\nls -1 {folder}\n'.encode())
     assert result.returncode == 0 and b'\x1b' not in result.stdout
-    assert result.stdout.count(b'a?[31mb?c') == 3
+    assert result.stdout.count(rb'a\033[31mb\012c') == 3
 
 
 # A person ----------------------------------------------------------------------------------------------
@@ -517,6 +524,34 @@ def test_typing(tmp_path, terminal):  # noqa: F811
     assert (near / 'f2').read_text() == 'hi\n' and (far / 'loc').exists()
 
 
+def test_names_of_all_kinds_are_completed(tmp_path, terminal):  # noqa: F811
+    for name in ('two words', 'gr\u00fc\u00dfe', "quo'te", 'st*r', 'folder'):
+        if name == 'folder':
+            (tmp_path / name).mkdir()
+        else:
+            (tmp_path / name).write_text(name)
+    person = terminal(['env', 'LC_ALL=C.UTF-8', nacre('sftp'), '-D', nacre('sftp-server')], columns=60)
+    person.expect('sftp> ')
+    person.type(f'cd {tmp_path}\n')
+    person.expect('sftp> ')
+    for typed, line in (('tw', 'two words'), ('"tw', 'two words'), ("'tw", 'two words'),
+                        ('gr', 'gr\u00fc\u00dfe'), ('gr\u00fc', 'gr\u00fc\u00dfe'), ('quo', "quo'te"),
+                        ('st', r'st\*r')):
+        person.type(f'ls -1 {typed}\t\n')
+        person.expect(f'\n{line}\r\n')
+        person.expect('sftp> ')
+    person.type('ls fo\t')
+    person.expect('lder/')
+    person.type('\x03')
+    person.expect('sftp> ')
+    person.type('ls\n')                    # as wide as the window
+    person.expect('folder +gr\u00fc\u00dfe +quo\'te')
+    person.type('progress\n')
+    person.expect('Progress meter disabled')
+    person.type('bye\n')
+    assert person.wait() == 0
+
+
 def test_interrupting(tmp_path, terminal):  # noqa: F811
     """^C stops a transfer and not the program; the rest is fetched afterwards."""
     content = os.urandom(6_000_000)
@@ -528,6 +563,7 @@ def test_interrupting(tmp_path, terminal):  # noqa: F811
     person.expect('Fetching')
     person.expect('ETA')
     person.type('\x03')
+    person.expect('Interrupt')
     person.expect('sftp> ')
     person.type('!stat -c %s big\n')
     size = int(person.expect(r'\n(\d+)\r').group(1))
