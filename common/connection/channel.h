@@ -128,6 +128,10 @@ int connection_malformed(struct connection *connection, const char *message);
 struct nacre_buffer *channel_begin(
     struct connection *connection, const struct channel *channel, uint8_t message);
 
+/* request.c, for its table and that of forwarding.c: messages with no fields, and with any. */
+void decode_nothing(struct nacre_reader *reader, struct nacre_event *event);
+void decode_other(struct nacre_reader *reader, struct nacre_event *event);
+
 /* forwarding.c: what the payload of an open or a global request says, into its event. False when it
  * is malformed. */
 bool open_decode(struct nacre_event *event);

@@ -9,19 +9,6 @@
 /* Channels of the peer ------------------------------------------------------------------------ */
 
 static void
-decode_nothing(struct nacre_reader *reader, struct nacre_event *event)
-{
-	(void)reader, (void)event;
-}
-
-static void
-decode_other(struct nacre_reader *reader, struct nacre_event *event)
-{
-	(void)event;
-	nacre_get_rest(reader);
-}
-
-static void
 decode_originator(struct nacre_reader *reader, struct nacre_event *event)
 {
 	event->u.channel_open.originator = nacre_get_string(reader);

@@ -13,13 +13,13 @@ get_window_size(struct nacre_reader *reader, struct nacre_window_size *size)
 	size->height = nacre_get_u32(reader);
 }
 
-static void
+void
 decode_nothing(struct nacre_reader *reader, struct nacre_event *event)
 {
 	(void)reader, (void)event;
 }
 
-static void
+void
 decode_other(struct nacre_reader *reader, struct nacre_event *event)
 {
 	(void)event;
