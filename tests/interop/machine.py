@@ -29,6 +29,8 @@ UTMP = struct.Struct('<hxxi32s4s32s256shhiii16s20x')
 LASTLOG = struct.Struct('<i32s256s')
 USER_PROCESS, DEAD_PROCESS = 7, 8
 
+SERVERS = {'openssh': '/usr/sbin/sshd', 'nacre': nacre('sshd')}
+
 PAM_SERVICE = '''auth required pam_unix.so
 account required pam_unix.so
 session required pam_unix.so
@@ -186,3 +188,14 @@ def make_machine(place, host_keys):
     for machine in made:
         machine.stop()
         shutil.rmtree(machine.folder, ignore_errors=True)
+
+
+@pytest.fixture(scope='module')
+def key(user_keys):
+    return user_keys['ed25519']
+
+
+@pytest.fixture(params=SERVERS)
+def program(request):
+    """Each of the servers in turn."""
+    return SERVERS[request.param]

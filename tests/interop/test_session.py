@@ -10,22 +10,12 @@ import time
 import pytest
 
 from conftest import PATIENCE, nacre, need, public_line, run
-from machine import (DEAD_PROCESS, PAM_SERVICE, USER_PROCESS,  # noqa: F401 (a fixture)
-                     make_machine)
-from test_accounts import SERVERS, by_key, by_password, options_for, password_hash  # noqa: F401
+from machine import (DEAD_PROCESS, PAM_SERVICE, SERVERS, USER_PROCESS, key,  # noqa: F401 (fixtures)
+                     make_machine, program)
+from test_accounts import by_key, by_password, options_for, password_hash  # noqa: F401
 from test_sshd import Terminal, children_of, logged, status_of, until
 
 LOGIN_PROCESS = 6
-
-
-@pytest.fixture(scope='module')
-def key(user_keys):
-    return user_keys['ed25519']
-
-
-@pytest.fixture(params=SERVERS)
-def program(request):
-    return SERVERS[request.param]
 
 
 @pytest.fixture(scope='module')

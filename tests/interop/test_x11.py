@@ -159,15 +159,20 @@ def test_forbidden(servers, program, openssh_ssh, display, user_keys, workspace,
     server.stop()
 
 
-def test_a_cookie_that_would_be_a_command_is_refused(servers, account, user_keys):
-    """xauth reads lines: nothing of the client's may begin one."""
+def paramiko_client(server, account, user_keys):
     paramiko = pytest.importorskip('paramiko')
-    server, _ = x11_server(servers, nacre('sshd'))
     client = paramiko.SSHClient()
     client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
     client.connect('127.0.0.1', server.port, account.name, allow_agent=False, look_for_keys=False,
                    pkey=paramiko.Ed25519Key.from_private_key_file(user_keys['ed25519']))
-    with client:
+    return client
+
+
+def test_a_cookie_that_would_be_a_command_is_refused(servers, account, user_keys):
+    """xauth reads lines: nothing of the client's may begin one."""
+    paramiko = pytest.importorskip('paramiko')
+    server, _ = x11_server(servers, nacre('sshd'))
+    with paramiko_client(server, account, user_keys) as client:
         for protocol, cookie in (('MIT-MAGIC-COOKIE-1', '00\nadd :0 x 00'), ('a b', '00'), ('', '00')):
             channel = client.get_transport().open_session()
             with pytest.raises(paramiko.SSHException):
@@ -181,14 +186,9 @@ def test_a_cookie_that_would_be_a_command_is_refused(servers, account, user_keys
 
 def test_single_connection(servers, account, user_keys):
     """A client may ask that one connection be the last."""
-    paramiko = pytest.importorskip('paramiko')
     need('ss')
     server, offset = x11_server(servers, nacre('sshd'))
-    client = paramiko.SSHClient()
-    client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
-    client.connect('127.0.0.1', server.port, account.name, allow_agent=False, look_for_keys=False,
-                   pkey=paramiko.Ed25519Key.from_private_key_file(user_keys['ed25519']))
-    with client:
+    with paramiko_client(server, account, user_keys) as client:
         channel = client.get_transport().open_session()
         channel.request_x11(single_connection=True, auth_cookie='00' * 16,
                             handler=lambda opened, origin: opened.close())
