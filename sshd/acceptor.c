@@ -52,6 +52,8 @@ connected(struct user_session *user, const struct acceptor *acceptor, int fd,
 	struct channel *channel = channel_add(user, number);
 	channel->endpoints[0].fd = fd;
 	channel->endpoints[0].sink = channel->endpoints[0].source = true;
+	if (!acceptor->agent)
+		channel_is_bulk(channel);
 	timeout_set(channel, acceptor->channel_type);
 }
 

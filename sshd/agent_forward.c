@@ -56,6 +56,7 @@ agent_listen(struct user_session *user)
 	}
 	struct acceptor *acceptor = acceptor_add(user, fd, user->agent_path, 0);
 	acceptor->open = agent_open;
+	acceptor->agent = true;
 	acceptor->channel_type = "agent-connection";
 	acceptor_own_path(acceptor);
 	return true;

@@ -40,6 +40,14 @@ channel_add(struct user_session *user, uint32_t number)
 	return channel;
 }
 
+void
+channel_is_bulk(struct channel *channel)
+{
+	channel->user->bulk_channels += !channel->bulk;
+	channel->bulk = true;
+	user_mark_packets(channel->user);
+}
+
 /* What the channel is joined to. */
 static void
 release(struct channel *channel)
@@ -60,6 +68,10 @@ channel_remove(struct channel *channel)
 	if (channel->gone)
 		return;
 	channel->gone = user->something_gone = true;
+	if (channel->bulk) {
+		user->bulk_channels--;
+		user_mark_packets(user);
+	}
 	release(channel);
 	x11_end(channel);
 	terminal_release(channel);

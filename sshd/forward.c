@@ -48,6 +48,7 @@ add_connecting(struct user_session *user, uint32_t number, const char *type)
 	struct channel *channel = channel_add(user, number);
 
 	channel->connecting = true;
+	channel_is_bulk(channel);
 	timeout_set(channel, type);
 	return channel;
 }

@@ -380,6 +380,10 @@ program_start(struct channel *channel, const char *command, const char *subsyste
 	program.change_password = channel->user->login->password_expired;
 	if (program.change_password && !greeting_asks_for_password(channel))
 		return end_at_once(channel, 1);
+	if (channel->has_terminal)
+		user_mark_packets(channel->user);
+	else
+		channel_is_bulk(channel);
 	program.sftp = program.sftp && !program.change_password;
 	program.sftp_only = program.sftp_only && !program.change_password;
 	if (program.sftp) {
@@ -390,7 +394,6 @@ program_start(struct channel *channel, const char *command, const char *subsyste
 		greeting_say(channel, nacre_span_of(SFTP_ONLY), NACRE_STREAM_DATA);
 		return end_at_once(channel, 1);
 	}
-	user_mark_packets(channel->user, channel->has_terminal);
 	channel->started = channel->has_terminal ? start_on_terminal(channel, &program)
 						 : start_on_pipes(channel, &program);
 	return channel->started;

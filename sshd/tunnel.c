@@ -179,6 +179,7 @@ tunnel_open(struct user_session *user, const struct nacre_event *event)
 	struct channel *channel = channel_add(user, event->channel);
 	channel->tunnel_mode = mode;
 	channel->opened = true;
+	channel_is_bulk(channel);
 	channel->endpoints[0].fd = fd;
 	channel->endpoints[0].ready = device_ready;
 	timeout_set(channel, "tun-connection");

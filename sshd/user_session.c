@@ -113,14 +113,18 @@ disconnected(struct user_session *user, const struct nacre_event *event)
 }
 
 void
-user_mark_packets(const struct user_session *user, bool interactive)
+user_mark_packets(struct user_session *user)
 {
 	const struct nacre_sshd_config *config = user->config;
-	int value = interactive ? config->ipqos_interactive : config->ipqos_bulk;
+	int value = user->bulk_channels > 0 ? config->ipqos_bulk : config->ipqos_interactive;
 
-	if (value == NACRE_IPQOS_NONE ||
-	    setsockopt(user->output.fd, IPPROTO_IPV6, IPV6_TCLASS, &value, sizeof value) == 0)
+	if (value == NACRE_IPQOS_NONE && user->marked >= 0)
+		value = 0;
+	if (value == NACRE_IPQOS_NONE || value == user->marked)
 		return;
+	user->marked = value;
+	/* What one of them is not for, it does not take. */
+	setsockopt(user->output.fd, IPPROTO_IPV6, IPV6_TCLASS, &value, sizeof value);
 	setsockopt(user->output.fd, IPPROTO_IP, IP_TOS, &value, sizeof value);
 }
 
@@ -517,8 +521,8 @@ user_session_main(struct login *login, int monitor, struct nacre_span state)
 	struct nacre_span blobs[2 * login->server->host_key_count + 1];
 	struct nacre_session_options options;
 
-	user =
-	    (struct user_session){.login = login, .config = login->config, .monitor_fd = monitor};
+	user = (struct user_session){
+	    .login = login, .config = login->config, .monitor_fd = monitor, .marked = -1};
 	server_session_options(login->server, &options, blobs);
 	user.now = user.last_heard = nacre_clock_ms();
 	timeout_begin(&user);

@@ -59,6 +59,7 @@ struct channel {
 	struct endpoint endpoints[CHANNEL_ENDPOINTS];
 	uint64_t idle_limit;  /* ChannelTimeout, milliseconds; 0: none */
 	uint64_t last_active; /* milliseconds */
+	bool bulk;            /* one of the user's bulk_channels */
 	/* A session's program. */
 	bool started;
 	pid_t child;  /* -1: none */
@@ -90,6 +91,7 @@ struct acceptor {
 	unsigned port;
 	const struct channel *owner;   /* X11: the session whose display it is; else NULL */
 	struct nacre_socket_file file; /* at the path, to be removed in the end */
+	bool agent;                    /* little comes from there */
 	bool gone;                     /* to be freed when nothing refers to it any more */
 };
 
@@ -120,6 +122,8 @@ struct user_session {
 	uint64_t unused_since;            /* no channel is open; UINT64_MAX: some are */
 	uint64_t next_idle_check;  /* of the channels with a limit; UINT64_MAX: none has one */
 	uint64_t acceptors_paused; /* until then, for want of descriptors; 0: not */
+	size_t bulk_channels;      /* for anything but terminals and the agent */
+	int marked;                /* the packets, so; -1: as the system does */
 	bool something_gone;       /* a channel or acceptor waits to be freed */
 	struct rlimit descriptors; /* as programs of the user get it */
 	bool input_blocked;
@@ -162,8 +166,10 @@ void channel_endpoint_ready(struct user_session *user, struct endpoint *endpoint
 void channel_settle(struct channel *channel);
 struct channel *channel_by_child(struct user_session *user, pid_t child);
 
-/* Marks the connection's packets as IPQoS says: for a terminal or for anything else. */
-void user_mark_packets(const struct user_session *user, bool interactive);
+/* Marks the connection's packets as IPQoS says: for terminals, or for others while one is open. */
+void user_mark_packets(struct user_session *user);
+/* The channel is for something else than a terminal. */
+void channel_is_bulk(struct channel *channel);
 
 /* session_channel.c: requests in a session channel, and the end of its program. */
 bool session_request(struct channel *channel, const struct nacre_event *event);

@@ -127,7 +127,7 @@ const struct keyword sshd_keywords[] = {
 {"PerSourceMaxStartups",		&value_per_source,	AT(per_source_max_startups),	0, NULL, 0,				"none",			NULL},
 {"PerSourceNetBlockSize",		&value_block_size,	AT(per_source_net_block_size4),	AT(per_source_net_block_size6), NULL, 0, "32:128",		NULL},
 {"PermitTunnel",			&value_permit_tunnel,	AT(permit_tunnel),		0, NULL, MATCH,				"no",			NULL},
-{"IPQoS",				&value_ipqos,		AT(ipqos_interactive),		AT(ipqos_bulk), NULL, MATCH,		"lowdelay throughput",	NULL},
+{"IPQoS",				&value_ipqos,		AT(ipqos_interactive),		AT(ipqos_bulk), NULL, MATCH,		"ef cs0",		NULL},
 {"RekeyLimit",				&value_rekey,		AT(rekey_limit),		AT(rekey_interval), NULL, MATCH,	"default none",		NULL},
 {"PermitOpen",				&value_server_open,	AT(permit_open),		0, NULL, MATCH,				NULL,			NULL},
 {"PermitListen",			&value_server_listen,	AT(permit_listen),		0, NULL, MATCH,				NULL,			NULL},
