@@ -7,9 +7,9 @@ sources_ssh := $(addprefix ssh/,ssh.c options.c query.c connection.c relayed.c a
     forward_dynamic.c connect_to.c \
     session.c session_request.c session_escape.c escape.c stream.c \
     mux_client.c mux_control.c mux_master.c mux_session.c mux_forward.c mux_report.c)
-sources_ssh-agent := ssh/agent.c ssh/agent_serve.c ssh/agent_socket.c
+sources_ssh-agent := $(addprefix ssh/agent,.c _ask.c _audit.c _provider.c _serve.c _socket.c)
 sources_ssh-keyscan := $(wildcard ssh/keyscan*.c)
-sources_ssh-add := ssh/add.c ssh/add_files.c
+sources_ssh-add := $(wildcard ssh/add*.c)
 sources_ssh-keygen := $(wildcard ssh/keygen*.c)
 scp_shared := $(addprefix scp/,connection_options.c link.c location.c message.c meter.c pump.c words.c)
 sources_scp := scp/scp.c scp/options.c scp/copy.c scp/legacy.c $(scp_shared)

@@ -26,14 +26,20 @@ enum action {
 	ACTION_LOCK,
 	ACTION_UNLOCK,
 	ACTION_TEST,
-	ACTION_QUERY
+	ACTION_QUERY,
+	ACTION_ADD_TOKEN,
+	ACTION_REMOVE_TOKEN,
+	ACTION_ADD_RESIDENT
 };
 
 static _Noreturn void
 usage(void)
 {
 	fprintf(stderr,
-	    "usage: ssh-add [-CcDdkLlNQqvXx] [-E fingerprint_hash] [-t life] [file ...]\n"
+	    "usage: ssh-add [-CcDdKkLlNQqvXx] [-E fingerprint_hash] [-H hostkey_file]\n"
+	    "               [-h destination_constraint] [-S provider] [-t life] [file ...]\n"
+	    "       ssh-add -s pkcs11 [-Cv] [certificate ...]\n"
+	    "       ssh-add -e pkcs11\n"
 	    "       ssh-add -T pubkey ...\n");
 	exit(1);
 }
@@ -63,6 +69,8 @@ list_identities(const struct add_options *options, bool whole)
 			    nacre_key_type_label(identity->key));
 		}
 		nacre_put_byte(&text, '\n');
+		if (!whole)
+			usage_put(options, identity->blob, &text);
 	}
 	if (identities.count == 0)
 		printf("The agent has no identities.\n");
@@ -214,6 +222,8 @@ run(enum action action, struct add_options *options, char **files)
 
 	switch (action) {
 	case ACTION_LIST:
+		if (options->verbose)
+			usage_load(options);
 		return list_identities(options, false);
 	case ACTION_LIST_KEYS:
 		return list_identities(options, true);
@@ -227,6 +237,12 @@ run(enum action action, struct add_options *options, char **files)
 		return query_extensions(options);
 	case ACTION_TEST:
 		return *files == NULL ? 1 : for_files(options, files, test_file);
+	case ACTION_ADD_TOKEN:
+		return add_token(options, files);
+	case ACTION_REMOVE_TOKEN:
+		return remove_token(options);
+	case ACTION_ADD_RESIDENT:
+		return add_residents(options);
 	case ACTION_ADD:
 	case ACTION_REMOVE:
 		break;
@@ -246,7 +262,22 @@ static const struct {
     {'X', ACTION_UNLOCK},
     {'T', ACTION_TEST},
     {'Q', ACTION_QUERY},
+    {'s', ACTION_ADD_TOKEN},
+    {'e', ACTION_REMOVE_TOKEN},
+    {'K', ACTION_ADD_RESIDENT},
 };
+
+/* Options that may be given several times. */
+static void
+append(char ***list, size_t *count, char *value)
+{
+	char **more = reallocarray(*list, *count + 1, sizeof(void *));
+
+	if (more == NULL)
+		nacre_fatal("out of memory");
+	*list = more;
+	more[(*count)++] = value;
+}
 
 static void
 parse_lifetime(const char *text, struct add_options *options)
@@ -272,11 +303,13 @@ parse_verbose(void)
 }
 
 static void
-parse_option(int option, const char *value, struct add_options *options, enum action *action)
+parse_option(int option, char *value, struct add_options *options, enum action *action)
 {
 	for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++)
 		if (actions[i].option == option) {
 			*action = actions[i].action;
+			if (value != NULL)
+				options->token = value;
 			return;
 		}
 	switch (option) {
@@ -290,6 +323,12 @@ parse_option(int option, const char *value, struct add_options *options, enum ac
 		if (!nacre_fingerprint_hash_find(value, &options->fingerprint_hash))
 			nacre_fatal("Invalid hash algorithm \"%s\"", value);
 		break;
+	case 'H':
+		append(&options->host_files, &options->host_file_count, value);
+		break;
+	case 'h':
+		append(&options->destinations, &options->destination_count, value);
+		break;
 	case 'k':
 		options->keys_only = true;
 		break;
@@ -299,16 +338,18 @@ parse_option(int option, const char *value, struct add_options *options, enum ac
 	case 'q':
 		options->quiet = true;
 		break;
+	case 'S':
+		options->sk_provider = value;
+		break;
 	case 't':
 		parse_lifetime(value, options);
 		break;
 	case 'v':
+		options->verbose = true;
 		parse_verbose();
 		break;
-	case '?':
-		usage();
 	default:
-		nacre_fatal("option -%c is not supported by this version of ssh-add", option);
+		usage();
 	}
 }
 
@@ -329,16 +370,23 @@ connect_agent(struct add_options *options)
 int
 main(int count, char **arguments)
 {
-	struct add_options options = {.fingerprint_hash = NACRE_FINGERPRINT_SHA256};
+	struct add_options options = {
+	    .fingerprint_hash = NACRE_FINGERPRINT_SHA256, .sk_provider = getenv("SSH_SK_PROVIDER")};
 	enum action action = ACTION_ADD;
 	int option, result;
 
 	nacre_log_open("ssh-add", NACRE_LOG_STDERR, NULL, 0);
-	while ((option = getopt(count, arguments, "CcDdE:eH:h:KkLlNQqS:s:Tt:vXx")) != -1)
+	while ((option = getopt(count, arguments, "CcDdE:e:H:h:KkLlNQqS:s:Tt:vXx")) != -1)
 		parse_option(option, optarg, &options, &action);
 	connect_agent(&options);
+	if (options.destination_count > 0)
+		destinations_prepare(&options);
 	result = run(action, &options, arguments + optind);
 	nacre_buffer_free(&options.passphrase);
+	nacre_buffer_free(&options.destination_text);
+	nacre_buffer_free(&options.usage);
+	free(options.destinations);
+	free(options.host_files);
 	nacre_agent_free(options.agent);
 	if (fflush(stdout) != 0)
 		result = 1;

@@ -30,6 +30,14 @@ agent_error(int error)
 	return nacre_error_string(error);
 }
 
+const char *
+sk_provider(const struct add_options *options)
+{
+	return options->sk_provider != NULL && options->sk_provider[0] != '\0'
+		   ? options->sk_provider
+		   : "internal";
+}
+
 /* A file's name in messages. */
 static const char *
 file_name(const char *path)
@@ -118,7 +126,7 @@ comment_settle(struct private_file *file)
 	return comment != NULL ? 0 : NACRE_ERROR_MEMORY;
 }
 
-static void
+void
 tell_constraints(const struct add_options *options)
 {
 	if (options->quiet)
@@ -132,8 +140,12 @@ tell_constraints(const struct add_options *options)
 static int
 add_plain(const struct add_options *options, const struct private_file *file)
 {
-	int error =
-	    nacre_agent_add(options->agent, file->key, file->comment, &options->constraints);
+	struct nacre_agent_constraints constraints = options->constraints;
+	int error;
+
+	if (nacre_key_application(file->key).length > 0)
+		constraints.sk_provider = sk_provider(options);
+	error = nacre_agent_add(options->agent, file->key, file->comment, &constraints);
 
 	if (error != 0) {
 		fprintf(
@@ -176,6 +188,8 @@ add_attached(const struct add_options *options, struct private_file *file, const
 		return 1;
 	}
 	constraints = certificate_constraints(options, fields);
+	if (nacre_key_application(file->key).length > 0)
+		constraints.sk_provider = sk_provider(options);
 	error = nacre_agent_add(options->agent, file->key, file->comment, &constraints);
 	if (error != 0) {
 		fprintf(stderr, "Certificate %s (%.*s) add failed: %s\n", path,

@@ -1,7 +1,9 @@
 /* ssh-agent: holds private keys and signs with them. Options, and how it goes to the background. */
 #include <ssh/agent.h>
+#include <ssh/agent_serve.h>
 
 #include <nacre/config.h>
+#include <nacre/crypto.h>
 #include <nacre/log.h>
 #include <nacre/sandbox.h>
 
@@ -16,6 +18,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#define PROVIDERS_DEFAULT  "/usr/lib*/*,/usr/local/lib*/*"
 #define ENVIRONMENT_SOCKET "SSH_AUTH_SOCK"
 #define ENVIRONMENT_PID    "SSH_AGENT_PID"
 
@@ -28,7 +31,8 @@ usage(void)
 	    "       ssh-agent [-TU] [-a bind_address] [-E fingerprint_hash] [-O option]\n"
 	    "                 [-P allowed_providers] [-t life] command [arg ...]\n"
 	    "       ssh-agent [-c | -s] -k\n"
-	    "       ssh-agent -u\n");
+	    "       ssh-agent -u\n"
+	    "       ssh-agent -V\n");
 	exit(1);
 }
 
@@ -44,22 +48,28 @@ parse_lifetime(const char *text)
 	return (uint32_t)seconds;
 }
 
-/* What they govern, PKCS#11 modules and FIDO authenticators, is not there yet; they are checked and
- * have nothing to do. */
 static void
-parse_extra(const char *text)
+parse_extra(const char *text, struct agent_options *options)
 {
-	static const char *const known[] = {
-	    "no-restrict-websafe", "allow-remote-pkcs11", "websafe-allow="};
+	static const char allow[] = "websafe-allow=", audit[] = "audit=";
 
-	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-		size_t length = strlen(known[i]);
+	if (strcmp(text, "no-restrict-websafe") == 0)
+		options->any_application = true;
+	else if (strcmp(text, "allow-remote-pkcs11") == 0)
+		options->remote_providers = true;
+	else if (strncmp(text, allow, strlen(allow)) == 0)
+		options->applications = text + strlen(allow);
+	else if (strncmp(text, audit, strlen(audit)) == 0 && options->audit < 0)
+		options->audit = audit_open(text + strlen(audit));
+	else
+		nacre_fatal("Unknown -O option");
+}
 
-		if (known[i][length - 1] == '=' ? strncmp(text, known[i], length) == 0
-						: strcmp(text, known[i]) == 0)
-			return;
-	}
-	nacre_fatal("Unknown -O option");
+static _Noreturn void
+print_version(void)
+{
+	fprintf(stderr, "Nacre_%s, %s\n", NACRE_VERSION, nacre_crypto_versions(true));
+	exit(0);
 }
 
 static void
@@ -89,9 +99,10 @@ parse_option(int option, const char *value, struct agent_options *options, int *
 		options->kill = true;
 		break;
 	case 'O':
-		parse_extra(value);
+		parse_extra(value, options);
 		break;
 	case 'P':
+		options->providers = value;
 		break;
 	case 'T':
 		options->in_temporary_directory = true;
@@ -105,6 +116,8 @@ parse_option(int option, const char *value, struct agent_options *options, int *
 	case 'u':
 		options->cleaning++;
 		break;
+	case 'V':
+		print_version();
 	default:
 		usage();
 	}
@@ -117,7 +130,7 @@ parse_arguments(int count, char **arguments, struct agent_options *options)
 	size_t length = shell != NULL ? strlen(shell) : 0;
 	int option, style = 0;
 
-	while ((option = getopt(count, arguments, "+a:cDdE:kO:P:sTt:Uu")) != -1)
+	while ((option = getopt(count, arguments, "+a:cDdE:kO:P:sTt:UuV")) != -1)
 		parse_option(option, optarg, options, &style);
 	if (optind < count)
 		options->command = arguments + optind;
@@ -231,7 +244,9 @@ serve_in_background(const struct agent_options *options, const struct agent_sock
 int
 main(int count, char **arguments)
 {
-	struct agent_options options = {.fingerprint_hash = NACRE_FINGERPRINT_SHA256};
+	struct agent_options options = {.fingerprint_hash = NACRE_FINGERPRINT_SHA256,
+	    .providers = PROVIDERS_DEFAULT,
+	    .audit = -1};
 	struct agent_socket listener;
 
 	nacre_sandbox_protect_memory();
@@ -245,7 +260,9 @@ main(int count, char **arguments)
 	}
 	if (!options.no_cleaning && options.socket_path == NULL && !options.in_temporary_directory)
 		agent_socket_clean(false);
-	agent_socket_create(&options, &listener);
+	if (options.socket_path != NULL || !(options.foreground || options.debug) ||
+	    !agent_socket_inherit(&listener))
+		agent_socket_create(&options, &listener);
 	if (!options.foreground && !options.debug)
 		return serve_in_background(&options, &listener);
 	if (options.debug)

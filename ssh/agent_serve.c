@@ -2,12 +2,9 @@
  * The loop of ssh-agent: many clients, none of which can hold up another. The keyring answers; here
  * are sockets, time, signals and the question to the person at the desk, asked by a child process.
  */
-#include <ssh/agent.h>
+#include <ssh/agent_serve.h>
 
 #include <nacre/log.h>
-#include <nacre/poller.h>
-#include <nacre/process.h>
-#include <nacre/prompt.h>
 
 #include <errno.h>
 #include <signal.h>
@@ -21,35 +18,38 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define READ_SIZE         4096
-#define HEADER_LENGTH     4
 #define READY_MOST        64
 #define SPARE_DESCRIPTORS ((size_t)16)
+/* Descriptors that a client takes whose key is in an authenticator and asks for consent. */
+#define CLIENT_DESCRIPTORS 3
 
-struct client {
-	struct client *next;
-	int fd;
-	struct nacre_keyring_client *keyring_client;
-	struct nacre_buffer input, output;
-	int question; /* pidfd of the child that asks; -1: none */
-	pid_t asker;
-	bool closed; /* freed when the round is over */
-};
+void
+child_end(struct server *server, pid_t pid, int number)
+{
+	kill(pid, number);
+	if (server->reap_count < REAP_MOST)
+		server->reaped[server->reap_count++] = pid;
+	else
+		waitpid(pid, NULL, WNOHANG);
+}
 
-struct server {
-	struct nacre_poller *poller;
-	struct nacre_keyring *keyring;
-	struct client *clients;
-	size_t client_count, client_most;
-	enum nacre_fingerprint_hash fingerprint_hash;
-	int listener, signals;
-	bool done;
-};
-
+/* Takes those that have ended out of the list. */
 static void
+children_reap(struct server *server)
+{
+	size_t left = 0;
+
+	for (size_t i = 0; i < server->reap_count; i++)
+		if (waitpid(server->reaped[i], NULL, WNOHANG) == 0)
+			server->reaped[left++] = server->reaped[i];
+	server->reap_count = left;
+}
+
+void
 client_close(struct server *server, struct client *client)
 {
 	nacre_poller_set(server->poller, client->fd, 0, NULL);
+	provider_forget(server, client);
 	client->closed = true;
 }
 
@@ -58,6 +58,8 @@ client_free(struct client *client)
 {
 	if (client->question >= 0)
 		close(client->question);
+	if (client->pin >= 0)
+		close(client->pin);
 	close(client->fd);
 	nacre_keyring_client_free(client->keyring_client);
 	nacre_buffer_free(&client->input);
@@ -79,23 +81,22 @@ clients_reap(struct server *server)
 		*link = client->next;
 		client_free(client);
 		if (server->client_count-- == server->client_most)
-			nacre_poller_set(
-			    server->poller, server->listener, NACRE_POLL_READ, &server->listener);
+			nacre_poller_set(server->poller, server->listener, NACRE_POLL_READ,
+			    &server->listener_source);
 	}
 }
 
 /* Other users have no business here, whatever the modes of the socket's directory. */
 static bool
-peer_is_allowed(int fd)
+peer_is_allowed(int fd, struct ucred *peer)
 {
-	struct ucred peer;
-	socklen_t length = sizeof peer;
+	socklen_t length = sizeof *peer;
 
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0)
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, peer, &length) != 0)
 		return false;
-	if (peer.uid == 0 || peer.uid == getuid())
+	if (peer->uid == 0 || peer->uid == getuid())
 		return true;
-	nacre_log(NACRE_LOG_ERROR, "uid mismatch: peer euid %u != uid %u", (unsigned)peer.uid,
+	nacre_log(NACRE_LOG_ERROR, "uid mismatch: peer euid %u != uid %u", (unsigned)peer->uid,
 	    (unsigned)getuid());
 	return false;
 }
@@ -107,8 +108,9 @@ client_new(struct server *server, int fd)
 
 	if (client == NULL)
 		return NULL;
+	client->source = SOURCE_CLIENT;
 	client->fd = fd;
-	client->question = -1;
+	client->question = client->pin = -1;
 	client->input.limit = NACRE_AGENT_MESSAGE_MAX + READ_SIZE + HEADER_LENGTH;
 	client->output.limit = NACRE_AGENT_MESSAGE_MAX + HEADER_LENGTH;
 	if (nacre_keyring_client_new(server->keyring, &client->keyring_client) != 0 ||
@@ -125,59 +127,21 @@ client_accept(struct server *server)
 {
 	int fd = accept4(server->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct client *client;
+	struct ucred peer;
+	char name[64];
 
 	if (fd < 0)
 		return;
-	if (!peer_is_allowed(fd) || (client = client_new(server, fd)) == NULL) {
+	if (!peer_is_allowed(fd, &peer) || (client = client_new(server, fd)) == NULL) {
 		close(fd);
 		return;
 	}
+	nacre_keyring_client_process(client->keyring_client, peer.pid,
+	    process_name(peer.pid, name, sizeof name) ? name : NULL);
 	client->next = server->clients;
 	server->clients = client;
 	if (++server->client_count == server->client_most)
 		nacre_poller_set(server->poller, server->listener, 0, NULL);
-}
-
-/* In the child: no keys, nothing of the agent's but the question. Never returns. */
-static _Noreturn void
-question_ask(struct nacre_keyring *keyring, const char *text)
-{
-	sigset_t none;
-
-	nacre_keyring_remove_all(keyring);
-	sigemptyset(&none);
-	nacre_process_reset_signals();
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	_exit(nacre_prompt_confirm(text) ? 0 : 1);
-}
-
-/* Asks in a child process, which is waited for like a descriptor. */
-static int
-question_begin(struct server *server, struct client *client)
-{
-	struct nacre_keyring_question question;
-	struct nacre_buffer text = {0};
-
-	if (!nacre_keyring_question(client->keyring_client, &question))
-		return NACRE_ERROR_STATE;
-	nacre_put_format(&text, "Allow use of key %s?\nKey fingerprint ", question.comment);
-	nacre_key_fingerprint(question.key, server->fingerprint_hash, &text);
-	nacre_put_format(&text, ".");
-	nacre_put_byte(&text, '\0');
-	if (text.failed)
-		return NACRE_ERROR_MEMORY;
-	client->asker = fork();
-	if (client->asker == 0)
-		question_ask(server->keyring, (const char *)nacre_buffer_span(&text).data);
-	nacre_buffer_free(&text);
-	if (client->asker < 0)
-		return NACRE_ERROR_SYSTEM;
-	client->question = (int)syscall(SYS_pidfd_open, client->asker, 0);
-	if (client->question < 0 ||
-	    nacre_poller_set(server->poller, client->question, NACRE_POLL_READ, client) != 0)
-		return NACRE_ERROR_SYSTEM;
-	nacre_poller_set(server->poller, client->fd, 0, NULL);
-	return 0;
 }
 
 static bool
@@ -193,12 +157,92 @@ message_complete(struct client *client, struct nacre_span *message, bool *bad)
 	return true;
 }
 
+/* Answers with a failure in place of what is behind "before". */
+static int
+answer_fail(struct client *client, size_t before)
+{
+	static const uint8_t failure[] = {0, 0, 0, 1, 5};
+
+	nacre_buffer_truncate(&client->output, before);
+	nacre_put_bytes(&client->output, failure, sizeof failure);
+	return client->output.failed ? NACRE_ERROR_MEMORY : 0;
+}
+
+/* A signature that cannot be written down does not leave. */
+static int
+use_record(struct server *server, struct client *client, size_t before)
+{
+	struct nacre_keyring_use use;
+
+	if (!nacre_keyring_use(client->keyring_client, &use) || audit_write(server->options, &use))
+		return 0;
+	return answer_fail(client, before);
+}
+
+/* Begins what the keyring waits for. Where that cannot be, the request fails. */
+static int
+wait_begin(struct server *server, struct client *client, uint64_t now)
+{
+	struct nacre_keyring_wait wait;
+	struct nacre_span nothing = {NULL, 0};
+	char *path;
+	int result;
+
+	nacre_keyring_wait(client->keyring_client, &wait);
+	if (wait.what == NACRE_KEYRING_PROVIDER) {
+		path = provider_judge(server->options, wait.provider);
+		result = nacre_keyring_provider(client->keyring_client, path, now, &client->output);
+		free(path);
+		return result;
+	}
+	if (wait.what == NACRE_KEYRING_ERRAND) {
+		if (provider_ask(server, client, &wait) == 0)
+			return NACRE_KEYRING_ERRAND;
+		return nacre_keyring_errand_done(
+		    client->keyring_client, nothing, now, &client->output);
+	}
+	if (ask_begin(server, client, &wait) == 0)
+		return wait.what;
+	nacre_log(NACRE_LOG_ERROR, "cannot ask: %s", strerror(errno));
+	return wait.what == NACRE_KEYRING_PIN
+		   ? nacre_keyring_pin(client->keyring_client, nothing, now, &client->output)
+		   : nacre_keyring_confirm(client->keyring_client, false, now, &client->output);
+}
+
+static bool
+client_waits(const struct client *client)
+{
+	return client->question >= 0 || client->provider != NULL;
+}
+
+/* Follows the keyring until it has answered, or somebody is being asked: 0, or an error. */
+static int
+outcome_follow(
+    struct server *server, struct client *client, int result, size_t before, uint64_t now)
+{
+	while (result > 0 && !client_waits(client))
+		result = wait_begin(server, client, now);
+	if (result == 0)
+		result = use_record(server, client, before);
+	return result < 0 ? result : 0;
+}
+
+void
+client_outcome(
+    struct server *server, struct client *client, int result, size_t before, uint64_t now)
+{
+	if (outcome_follow(server, client, result, before, now) < 0)
+		client_close(server, client);
+	else if (!client->closed)
+		client_proceed(server, client, now);
+}
+
 /* Answers one message: 0, or an error that ends this client. */
 static int
 message_handle(
     struct server *server, struct client *client, struct nacre_span message, uint64_t now)
 {
-	size_t length = message.length;
+	size_t length = message.length, before = nacre_buffer_length(&client->output);
 	int result;
 
 	nacre_log(NACRE_LOG_DEBUG1, "client %d: message type %u, %zu bytes", client->fd,
@@ -208,12 +252,7 @@ message_handle(
 	nacre_buffer_consume(&client->input, HEADER_LENGTH + length);
 	if (nacre_buffer_length(&client->input) == 0)
 		nacre_buffer_free(&client->input); /* it held keys: wiped, and small again */
-	if (result != NACRE_KEYRING_QUESTION)
-		return result;
-	if (question_begin(server, client) == 0)
-		return 0;
-	nacre_log(NACRE_LOG_ERROR, "cannot ask for confirmation: %s", strerror(errno));
-	return nacre_keyring_confirm(client->keyring_client, false, now, &client->output);
+	return outcome_follow(server, client, result, before, now);
 }
 
 /* Writes what can be written; 0, or an error. */
@@ -238,7 +277,7 @@ client_write(struct client *client)
 static bool
 client_is_held(const struct client *client, uint64_t now)
 {
-	return client->question >= 0 ||
+	return client_waits(client) ||
 	       nacre_keyring_client_not_before(client->keyring_client) > now;
 }
 
@@ -247,7 +286,7 @@ client_is_held(const struct client *client, uint64_t now)
  * there is output left nothing more is read, so that a client that does not read its answers gets
  * no further questions in.
  */
-static void
+void
 client_proceed(struct server *server, struct client *client, uint64_t now)
 {
 	struct nacre_span message;
@@ -284,31 +323,17 @@ client_read(struct server *server, struct client *client)
 }
 
 static void
-client_answered(struct server *server, struct client *client, uint64_t now)
-{
-	int status = 0;
-	bool allowed;
-
-	if (waitpid(client->asker, &status, WNOHANG) == 0)
-		return;
-	allowed = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-	nacre_poller_set(server->poller, client->question, 0, NULL);
-	close(client->question);
-	client->question = -1;
-	if (nacre_keyring_confirm(client->keyring_client, allowed, now, &client->output) < 0)
-		client_close(server, client);
-}
-
-static void
 client_ready(struct server *server, struct client *client, const struct nacre_ready *ready)
 {
 	uint64_t now = nacre_clock_ms();
 
 	if (client->closed && ready->fd != client->question)
 		return;
-	if (client->question >= 0 && ready->fd == client->question)
-		client_answered(server, client, now);
-	else if ((ready->what & NACRE_POLL_WRITE) == 0)
+	if (client->question >= 0 && ready->fd == client->question) {
+		ask_end(server, client, now);
+		return;
+	}
+	if ((ready->what & NACRE_POLL_WRITE) == 0)
 		client_read(server, client);
 	if (!client->closed)
 		client_proceed(server, client, now);
@@ -321,6 +346,8 @@ signal_read(struct server *server)
 
 	if (read(server->signals, &information, sizeof information) != sizeof information)
 		return;
+	if (information.ssi_signo == SIGCHLD)
+		return; /* it woke us: see children_reap() */
 	if (information.ssi_signo == SIGUSR1) {
 		nacre_log(NACRE_LOG_VERBOSE, "received SIGUSR1: removing all keys");
 		nacre_keyring_remove_all(server->keyring);
@@ -372,14 +399,20 @@ serve_round(struct server *server)
 	    nacre_poller_wait(server->poller, timeout_until(server, held, now), ready, READY_MOST);
 	nacre_keyring_expire(server->keyring, nacre_clock_ms());
 	for (int i = 0; i < count; i++) {
-		if (ready[i].context == &server->listener)
+		const enum source *source = ready[i].context;
+
+		if (*source == SOURCE_LISTENER)
 			client_accept(server);
-		else if (ready[i].context == &server->signals)
+		else if (*source == SOURCE_SIGNALS)
 			signal_read(server);
+		else if (*source == SOURCE_PROVIDER)
+			provider_ready(server, ready[i].context, ready[i].what);
 		else
 			client_ready(server, ready[i].context, &ready[i]);
 	}
 	clients_reap(server);
+	providers_reap(server);
+	children_reap(server);
 }
 
 /* The signals that matter come as a descriptor: no handler, no race. */
@@ -393,6 +426,7 @@ signals_open(const struct agent_options *options)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGUSR1);
+	sigaddset(&set, SIGCHLD);
 	if (interactive)
 		sigaddset(&set, SIGINT);
 	else
@@ -409,24 +443,33 @@ client_limit(void)
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < 2 * SPARE_DESCRIPTORS)
 		return SPARE_DESCRIPTORS;
-	/* A client whose key asks for confirmation takes a second descriptor. */
-	return ((size_t)limit.rlim_cur - SPARE_DESCRIPTORS) / 2;
+	return ((size_t)limit.rlim_cur - SPARE_DESCRIPTORS) / CLIENT_DESCRIPTORS;
 }
 
 static void
 server_open(struct server *server, const struct agent_options *options, int listener)
 {
 	*server = (struct server){.listener = listener,
-	    .fingerprint_hash = options->fingerprint_hash,
+	    .options = options,
+	    .listener_source = SOURCE_LISTENER,
+	    .signals_source = SOURCE_SIGNALS,
 	    .client_most = client_limit()};
 	server->signals = signals_open(options);
 	if (server->signals < 0 || nacre_poller_new(&server->poller) != 0 ||
 	    nacre_keyring_new(&server->keyring) != 0 ||
-	    nacre_poller_set(server->poller, listener, NACRE_POLL_READ, &server->listener) != 0 ||
-	    nacre_poller_set(server->poller, server->signals, NACRE_POLL_READ, &server->signals) !=
-		0)
+	    nacre_poller_set(server->poller, listener, NACRE_POLL_READ, &server->listener_source) !=
+		0 ||
+	    nacre_poller_set(
+		server->poller, server->signals, NACRE_POLL_READ, &server->signals_source) != 0)
 		nacre_fatal("cannot start: %s", strerror(errno));
 	nacre_keyring_default_lifetime(server->keyring, options->lifetime);
+	if (options->remote_providers)
+		nacre_keyring_allow_remote_providers(server->keyring);
+	if ((options->any_application &&
+		nacre_keyring_allow_applications(server->keyring, NULL) != 0) ||
+	    (options->applications != NULL &&
+		nacre_keyring_allow_applications(server->keyring, options->applications) != 0))
+		nacre_fatal("out of memory");
 }
 
 static void
@@ -436,8 +479,10 @@ server_close(struct server *server)
 
 	while ((client = server->clients) != NULL) {
 		server->clients = client->next;
+		provider_forget(server, client);
 		client_free(client);
 	}
+	providers_free(server);
 	nacre_keyring_free(server->keyring);
 	nacre_poller_free(server->poller);
 	close(server->signals);

@@ -19,12 +19,15 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
-#define BACKLOG       128
-#define NAME_LENGTH   10
-#define SOCKET_PREFIX "s."
-#define PATH_TOO_LONG "use -T or -a to place the socket elsewhere"
+#define BACKLOG 128
+/* Of a service manager's descriptors, sd_listen_fds(3). */
+#define FIRST_INHERITED 3
+#define NAME_LENGTH     10
+#define SOCKET_PREFIX   "s."
+#define PATH_TOO_LONG   "use -T or -a to place the socket elsewhere"
 
 /* FNV-1a over the host's name, in letters: it only has to tell hosts apart. */
 static void
@@ -141,9 +144,40 @@ agent_socket_create(const struct agent_options *options, struct agent_socket *li
 	}
 }
 
+bool
+agent_socket_inherit(struct agent_socket *listener)
+{
+	const char *count = getenv("LISTEN_FDS"), *pid = getenv("LISTEN_PID");
+	struct sockaddr_un address = {0};
+	socklen_t length = sizeof address;
+	int accepting = 0;
+	socklen_t accepting_length = sizeof accepting;
+
+	if (count == NULL || pid == NULL || strtol(pid, NULL, 10) != getpid())
+		return false;
+	if (strcmp(count, "1") != 0)
+		nacre_fatal("LISTEN_FDS is %s: one socket is needed", count);
+	if (getsockopt(FIRST_INHERITED, SOL_SOCKET, SO_ACCEPTCONN, &accepting, &accepting_length) !=
+		0 ||
+	    accepting == 0 ||
+	    getsockname(FIRST_INHERITED, (struct sockaddr *)&address, &length) != 0 ||
+	    address.sun_family != AF_UNIX)
+		nacre_fatal("descriptor %d is not a Unix socket that listens", FIRST_INHERITED);
+	*listener = (struct agent_socket){.fd = FIRST_INHERITED, .inherited = true};
+	snprintf(listener->path, sizeof listener->path, "%s", address.sun_path);
+	fcntl(listener->fd, F_SETFD, FD_CLOEXEC);
+	fcntl(listener->fd, F_SETFL, O_NONBLOCK);
+	unsetenv("LISTEN_FDS");
+	unsetenv("LISTEN_PID");
+	unsetenv("LISTEN_FDNAMES");
+	return true;
+}
+
 void
 agent_socket_remove(const struct agent_socket *listener)
 {
+	if (listener->inherited)
+		return;
 	unlink(listener->path);
 	if (listener->directory[0] != '\0')
 		rmdir(listener->directory);

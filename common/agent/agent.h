@@ -15,9 +15,12 @@ enum agent_message {
 	AGENT_ADD_IDENTITY = 17,
 	AGENT_REMOVE_IDENTITY = 18,
 	AGENT_REMOVE_ALL_IDENTITIES = 19,
+	AGENT_ADD_TOKEN = 20,
+	AGENT_REMOVE_TOKEN = 21,
 	AGENT_LOCK = 22,
 	AGENT_UNLOCK = 23,
 	AGENT_ADD_ID_CONSTRAINED = 25,
+	AGENT_ADD_TOKEN_CONSTRAINED = 26,
 	AGENT_EXTENSION = 27,
 	AGENT_EXTENSION_FAILURE = 28,
 	AGENT_EXTENSION_RESPONSE = 29
@@ -32,6 +35,8 @@ enum agent_constraint {
 #define AGENT_RESTRICT_DESTINATION "restrict-destination-v00@openssh.com"
 #define AGENT_SESSION_BIND         "session-bind@openssh.com"
 #define AGENT_QUERY                "query"
+#define AGENT_SK_PROVIDER          "sk-provider@openssh.com"
+#define AGENT_ASSOCIATED_CERTS     "associated-certs-v00@openssh.com"
 
 /* security_key.c: what requests to ssh-sk-helper begin with, and how they name a type of keys. */
 void sk_request_begin(struct nacre_buffer *request, const char *name, const struct nacre_sk *sk);

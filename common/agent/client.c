@@ -79,25 +79,35 @@ identities_read(struct nacre_reader *reader, struct nacre_agent_identities *iden
 	return nacre_reader_done(reader) ? 0 : NACRE_ERROR_PROTOCOL;
 }
 
+/* What an answer to a request for the list holds; frees it after an error. */
+static int
+list_take(struct nacre_agent_identities *identities)
+{
+	struct nacre_reader reader = nacre_reader_of(nacre_buffer_span(&identities->answer));
+	const uint8_t type = nacre_get_byte(&reader);
+	int error;
+
+	if (type == AGENT_IDENTITIES_ANSWER)
+		error = identities_read(&reader, identities);
+	else
+		error = type == AGENT_FAILURE ? NACRE_ERROR_REFUSED : NACRE_ERROR_PROTOCOL;
+	if (error != 0)
+		nacre_agent_identities_free(identities);
+	return error;
+}
+
+static const struct nacre_span list_request = {(const uint8_t[]){AGENT_REQUEST_IDENTITIES}, 1};
+
 int
 nacre_agent_list(struct nacre_agent *agent, struct nacre_agent_identities *identities)
 {
-	SCOPED_BUFFER struct nacre_buffer request = {0};
-	struct nacre_reader reader;
-	uint8_t type;
 	int error;
 
 	*identities = (struct nacre_agent_identities){0};
-	nacre_put_byte(&request, AGENT_REQUEST_IDENTITIES);
-	error = agent_ask(agent, &request, &identities->answer, &type);
-	if (error == 0 && type != AGENT_IDENTITIES_ANSWER)
-		error = type == AGENT_FAILURE ? NACRE_ERROR_REFUSED : NACRE_ERROR_PROTOCOL;
-	if (error == 0) {
-		reader = nacre_reader_of(nacre_buffer_span(&identities->answer));
-		error = identities_read(&reader, identities);
-	}
-	if (error != 0)
-		nacre_agent_identities_free(identities);
+	error = nacre_agent_request(agent, list_request, &identities->answer);
+	if (error == 0)
+		return list_take(identities);
+	nacre_agent_identities_free(identities);
 	return error;
 }
 
@@ -147,6 +157,13 @@ nacre_agent_sign_flags(struct nacre_span algorithm)
 }
 
 static void
+extension_put(struct nacre_buffer *request, const char *name)
+{
+	nacre_put_byte(request, AGENT_CONSTRAIN_EXTENSION);
+	nacre_put_cstring(request, name);
+}
+
+static void
 constraints_put(struct nacre_buffer *request, const struct nacre_agent_constraints *constraints)
 {
 	if (constraints->lifetime > 0) {
@@ -155,11 +172,28 @@ constraints_put(struct nacre_buffer *request, const struct nacre_agent_constrain
 	}
 	if (constraints->confirm)
 		nacre_put_byte(request, AGENT_CONSTRAIN_CONFIRM);
+	if (constraints->sk_provider != NULL) {
+		extension_put(request, AGENT_SK_PROVIDER);
+		nacre_put_cstring(request, constraints->sk_provider);
+	}
 	if (constraints->destinations.length > 0) {
-		nacre_put_byte(request, AGENT_CONSTRAIN_EXTENSION);
-		nacre_put_cstring(request, AGENT_RESTRICT_DESTINATION);
+		extension_put(request, AGENT_RESTRICT_DESTINATION);
 		nacre_put_string_span(request, constraints->destinations);
 	}
+	if (constraints->certificates.length > 0) {
+		extension_put(request, AGENT_ASSOCIATED_CERTS);
+		nacre_put_boolean(request, constraints->certificates_only);
+		nacre_put_string_span(request, constraints->certificates);
+	}
+}
+
+static bool
+is_constrained(const struct nacre_agent_constraints *constraints)
+{
+	return constraints != NULL &&
+	       (constraints->lifetime > 0 || constraints->confirm ||
+		   constraints->destinations.length > 0 || constraints->sk_provider != NULL ||
+		   constraints->certificates.length > 0);
 }
 
 int
@@ -167,9 +201,7 @@ nacre_agent_add(struct nacre_agent *agent, const struct nacre_key *key, const ch
     const struct nacre_agent_constraints *constraints)
 {
 	SCOPED_BUFFER struct nacre_buffer request = {0};
-	bool constrained =
-	    constraints != NULL && (constraints->lifetime > 0 || constraints->confirm ||
-				       constraints->destinations.length > 0);
+	const bool constrained = is_constrained(constraints);
 	int error;
 
 	nacre_put_byte(&request, constrained ? AGENT_ADD_ID_CONSTRAINED : AGENT_ADD_IDENTITY);
@@ -178,6 +210,32 @@ nacre_agent_add(struct nacre_agent *agent, const struct nacre_key *key, const ch
 	nacre_put_cstring(&request, comment != NULL ? comment : "");
 	if (constrained)
 		constraints_put(&request, constraints);
+	return agent_command(agent, &request);
+}
+
+int
+nacre_agent_add_token(struct nacre_agent *agent, const char *module, struct nacre_span pin,
+    const struct nacre_agent_constraints *constraints)
+{
+	SCOPED_BUFFER struct nacre_buffer request = {0};
+	const bool constrained = is_constrained(constraints);
+
+	nacre_put_byte(&request, constrained ? AGENT_ADD_TOKEN_CONSTRAINED : AGENT_ADD_TOKEN);
+	nacre_put_cstring(&request, module);
+	nacre_put_string_span(&request, pin);
+	if (constrained)
+		constraints_put(&request, constraints);
+	return agent_command(agent, &request);
+}
+
+int
+nacre_agent_remove_token(struct nacre_agent *agent, const char *module, struct nacre_span pin)
+{
+	SCOPED_BUFFER struct nacre_buffer request = {0};
+
+	nacre_put_byte(&request, AGENT_REMOVE_TOKEN);
+	nacre_put_cstring(&request, module);
+	nacre_put_string_span(&request, pin);
 	return agent_command(agent, &request);
 }
 
@@ -251,17 +309,53 @@ nacre_agent_extension(struct nacre_agent *agent, const char *name, struct nacre_
 	return error;
 }
 
+static void
+bind_put(struct nacre_buffer *request, struct nacre_span host_key_blob,
+    struct nacre_span session_identifier, struct nacre_span signature, bool forwarding)
+{
+	nacre_put_byte(request, AGENT_EXTENSION);
+	nacre_put_cstring(request, AGENT_SESSION_BIND);
+	nacre_put_string_span(request, host_key_blob);
+	nacre_put_string_span(request, session_identifier);
+	nacre_put_string_span(request, signature);
+	nacre_put_boolean(request, forwarding);
+}
+
 int
 nacre_agent_session_bind(struct nacre_agent *agent, struct nacre_span host_key_blob,
     struct nacre_span session_identifier, struct nacre_span signature, bool forwarding)
 {
-	SCOPED_BUFFER struct nacre_buffer content = {0};
+	SCOPED_BUFFER struct nacre_buffer request = {0}, answer = {0};
+	uint8_t type;
+	int error;
 
-	nacre_put_string_span(&content, host_key_blob);
-	nacre_put_string_span(&content, session_identifier);
-	nacre_put_string_span(&content, signature);
-	nacre_put_boolean(&content, forwarding);
-	if (content.failed)
+	bind_put(&request, host_key_blob, session_identifier, signature, forwarding);
+	if ((error = agent_ask(agent, &request, &answer, &type)) != 0 || type == AGENT_SUCCESS)
+		return error;
+	return type == AGENT_EXTENSION_FAILURE ? NACRE_ERROR_REFUSED
+	       : type == AGENT_FAILURE         ? NACRE_ERROR_UNSUPPORTED
+					       : NACRE_ERROR_PROTOCOL;
+}
+
+int
+nacre_agent_bind_and_list(struct nacre_agent *agent, struct nacre_span host_key_blob,
+    struct nacre_span session_identifier, struct nacre_span signature,
+    struct nacre_agent_identities *identities)
+{
+	SCOPED_BUFFER struct nacre_buffer request = {0};
+	struct nacre_buffer answers[2] = {{0}, {0}};
+	int error;
+
+	*identities = (struct nacre_agent_identities){0};
+	bind_put(&request, host_key_blob, session_identifier, signature, false);
+	if (request.failed)
 		return NACRE_ERROR_MEMORY;
-	return nacre_agent_extension(agent, AGENT_SESSION_BIND, nacre_buffer_span(&content), NULL);
+	error = nacre_agent_requests(agent,
+	    (const struct nacre_span[]){nacre_buffer_span(&request), list_request}, 2, answers);
+	nacre_buffer_free(&answers[0]);
+	identities->answer = answers[1];
+	if (error == 0)
+		return list_take(identities);
+	nacre_agent_identities_free(identities);
+	return error;
 }

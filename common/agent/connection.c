@@ -148,17 +148,16 @@ agent_receive(
 	return 0;
 }
 
-/* Sends what is in "request", whose first 4 bytes wait for the length. */
+/* One answer, without its length field. */
 static int
-agent_exchange(struct nacre_agent *agent, struct nacre_span request, struct nacre_buffer *answer)
+answer_receive(const struct nacre_agent *agent, uint64_t deadline, struct nacre_buffer *answer)
 {
-	uint64_t deadline = agent->timeout != 0 ? clock_milliseconds() + agent->timeout : 0;
 	struct nacre_reader reader;
 	uint32_t length;
 	int error;
 
-	if ((error = agent_send(agent, request, deadline)) != 0 ||
-	    (error = agent_receive(agent, HEADER_LENGTH, deadline, answer)) != 0)
+	nacre_buffer_clear(answer);
+	if ((error = agent_receive(agent, HEADER_LENGTH, deadline, answer)) != 0)
 		return error;
 	reader = nacre_reader_of(nacre_buffer_span(answer));
 	length = nacre_get_u32(&reader);
@@ -169,18 +168,30 @@ agent_exchange(struct nacre_agent *agent, struct nacre_span request, struct nacr
 }
 
 int
+nacre_agent_requests(struct nacre_agent *agent, const struct nacre_span *requests, size_t count,
+    struct nacre_buffer *answers)
+{
+	uint64_t deadline = agent->timeout != 0 ? clock_milliseconds() + agent->timeout : 0;
+	struct nacre_buffer framed = {0};
+	int error = 0;
+
+	for (size_t i = 0; i < count && error == 0; i++) {
+		if (requests[i].length == 0 || requests[i].length > NACRE_AGENT_MESSAGE_MAX)
+			error = NACRE_ERROR_ARGUMENT;
+		nacre_put_string_span(&framed, requests[i]);
+	}
+	if (error == 0)
+		error = framed.failed ? NACRE_ERROR_MEMORY
+				      : agent_send(agent, nacre_buffer_span(&framed), deadline);
+	nacre_buffer_free(&framed);
+	for (size_t i = 0; i < count && error == 0; i++)
+		error = answer_receive(agent, deadline, &answers[i]);
+	return error;
+}
+
+int
 nacre_agent_request(
     struct nacre_agent *agent, struct nacre_span request, struct nacre_buffer *answer)
 {
-	struct nacre_buffer framed = {0};
-	int error;
-
-	if (request.length == 0 || request.length > NACRE_AGENT_MESSAGE_MAX)
-		return NACRE_ERROR_ARGUMENT;
-	nacre_buffer_clear(answer);
-	nacre_put_string_span(&framed, request);
-	error = framed.failed ? NACRE_ERROR_MEMORY
-			      : agent_exchange(agent, nacre_buffer_span(&framed), answer);
-	nacre_buffer_free(&framed);
-	return error;
+	return nacre_agent_requests(agent, &request, 1, answer);
 }

@@ -16,6 +16,10 @@ nacre_keyring_new(struct nacre_keyring **keyring)
 	if (made == NULL)
 		return NACRE_ERROR_MEMORY;
 	made->listing_length = LISTING_START;
+	if (nacre_shield_new(&made->shield) != 0) {
+		free(made);
+		return NACRE_ERROR_MEMORY;
+	}
 	*keyring = made;
 	return 0;
 }
@@ -26,7 +30,24 @@ nacre_keyring_free(struct nacre_keyring *keyring)
 	if (keyring == NULL)
 		return;
 	nacre_keyring_remove_all(keyring);
+	nacre_shield_free(keyring->shield);
+	free(keyring->applications);
 	free(keyring);
+}
+
+void
+nacre_keyring_allow_remote_providers(struct nacre_keyring *keyring)
+{
+	keyring->remote_providers = true;
+}
+
+int
+nacre_keyring_allow_applications(struct nacre_keyring *keyring, const char *patterns)
+{
+	free(keyring->applications);
+	keyring->applications = patterns != NULL ? strdup(patterns) : NULL;
+	keyring->any_application = patterns == NULL;
+	return patterns == NULL || keyring->applications != NULL ? 0 : NACRE_ERROR_MEMORY;
 }
 
 void
@@ -41,10 +62,30 @@ nacre_keyring_count(const struct nacre_keyring *keyring)
 	return keyring->count;
 }
 
+bool
+nacre_keyring_has_provider(const struct nacre_keyring *keyring, const char *path)
+{
+	for (const struct keyring_entry *entry = keyring->first; entry != NULL; entry = entry->next)
+		if (entry->home == KEY_ON_TOKEN && strcmp(entry->provider, path) == 0)
+			return true;
+	return false;
+}
+
 static size_t
 entry_listing_length(const struct keyring_entry *entry)
 {
 	return LISTING_OVERHEAD + nacre_buffer_length(&entry->blob) + strlen(entry->comment);
+}
+
+void
+keyring_entry_clear(struct keyring_entry *entry)
+{
+	nacre_key_free(entry->key);
+	nacre_buffer_free(&entry->blob);
+	free(entry->provider);
+	free(entry->comment);
+	destinations_free(&entry->destinations);
+	keyring_use_free(&entry->use);
 }
 
 /* Takes the entry that *link points to out of the list and wipes it. */
@@ -56,9 +97,7 @@ entry_unlink(struct nacre_keyring *keyring, struct keyring_entry **link)
 	*link = entry->next;
 	keyring->count--;
 	keyring->listing_length -= entry_listing_length(entry);
-	nacre_key_free(entry->key);
-	nacre_buffer_free(&entry->blob);
-	free(entry->comment);
+	keyring_entry_clear(entry);
 	free(entry);
 }
 
@@ -81,6 +120,23 @@ keyring_remove(struct nacre_keyring *keyring, struct nacre_span blob)
 		return true;
 	}
 	return false;
+}
+
+bool
+keyring_remove_provider(struct nacre_keyring *keyring, const char *provider)
+{
+	struct keyring_entry **link = &keyring->first;
+	bool removed = false;
+
+	while (*link != NULL) {
+		if ((*link)->home != KEY_ON_TOKEN || strcmp((*link)->provider, provider) != 0) {
+			link = &(*link)->next;
+			continue;
+		}
+		entry_unlink(keyring, link);
+		removed = true;
+	}
+	return removed;
 }
 
 /* The list of all keys must fit in one message: that bounds how many there can be. */

@@ -4,203 +4,56 @@
 #include <stdlib.h>
 #include <string.h>
 
-/*
- * A handler reads the fields behind the message's type and appends the answer's content, type
- * first. It returns 0 when it did, NACRE_KEYRING_QUESTION when it asks, or an error, which becomes
- * a failure message.
- */
-struct request {
-	struct nacre_keyring_client *client;
-	struct nacre_reader fields;
-	uint64_t now;
-	struct nacre_buffer *answer;
-};
-
 static int
-answer_success(struct request *request)
+answer_success(struct keyring_request *request)
 {
 	nacre_put_byte(request->answer, AGENT_SUCCESS);
 	return 0;
 }
 
 static int
-handle_list(struct request *request)
+handle_list(struct keyring_request *request)
 {
-	const struct nacre_keyring *keyring = request->client->keyring;
-	bool hidden = keyring->lock.locked;
+	const struct nacre_keyring_client *client = request->client;
+	const struct keyring_entry *entry = client->keyring->first;
+	size_t place;
+	uint32_t count = 0;
 
 	if (!nacre_reader_done(&request->fields))
 		return NACRE_ERROR_FORMAT;
 	nacre_put_byte(request->answer, AGENT_IDENTITIES_ANSWER);
-	nacre_put_u32(request->answer, hidden ? 0 : (uint32_t)keyring->count);
-	for (const struct keyring_entry *entry = keyring->first; entry != NULL && !hidden;
-	     entry = entry->next) {
+	place = nacre_buffer_length(request->answer);
+	nacre_put_u32(request->answer, 0);
+	for (; entry != NULL && !client->keyring->lock.locked; entry = entry->next) {
+		if (!keyring_may_see(client, entry))
+			continue;
 		nacre_put_string_span(request->answer, nacre_buffer_span(&entry->blob));
 		nacre_put_cstring(request->answer, entry->comment);
+		count++;
 	}
+	if (!request->answer->failed)
+		for (size_t i = 0; i < sizeof count; i++)
+			request->answer->data[request->answer->start + place + i] =
+			    (uint8_t)(count >> (24 - 8 * i));
 	return 0;
 }
 
-/* RSA keys sign with the hash that the flags name, and with SHA-1 as the protocol had it first. */
-static const char *
-signature_algorithm(const struct nacre_key *key, uint32_t flags)
-{
-	if (nacre_key_type(key) != NACRE_KEY_RSA)
-		return NULL;
-	if ((flags & NACRE_AGENT_RSA_SHA2_256) != 0)
-		return "rsa-sha2-256";
-	return (flags & NACRE_AGENT_RSA_SHA2_512) != 0 ? "rsa-sha2-512" : "ssh-rsa";
-}
-
 static int
-answer_signature(const struct keyring_entry *entry, struct nacre_span data, uint32_t flags,
-    struct nacre_buffer *answer)
-{
-	struct nacre_buffer signature = {0};
-	int error =
-	    nacre_key_sign(entry->key, signature_algorithm(entry->key, flags), data, &signature);
-
-	if (error == 0) {
-		nacre_put_byte(answer, AGENT_SIGN_RESPONSE);
-		nacre_put_string_span(answer, nacre_buffer_span(&signature));
-	}
-	nacre_buffer_free(&signature);
-	return error;
-}
-
-static void
-question_end(struct nacre_keyring_client *client)
-{
-	client->asking = false;
-	nacre_key_free(client->question_key);
-	client->question_key = NULL;
-	free(client->question_comment);
-	client->question_comment = NULL;
-	nacre_buffer_free(&client->question_blob);
-	nacre_buffer_free(&client->question_data);
-}
-
-/* Keeps what is needed to sign later. The entry may be gone by then: it is looked up again. */
-static int
-question_begin(struct nacre_keyring_client *client, const struct keyring_entry *entry,
-    struct nacre_span data, uint32_t flags)
-{
-	nacre_put_span(&client->question_blob, nacre_buffer_span(&entry->blob));
-	nacre_put_span(&client->question_data, data);
-	client->question_comment = strdup(entry->comment);
-	client->question_flags = flags;
-	if (client->question_comment == NULL || client->question_blob.failed ||
-	    client->question_data.failed ||
-	    nacre_key_copy_public(entry->key, &client->question_key) != 0) {
-		question_end(client);
-		return NACRE_ERROR_MEMORY;
-	}
-	client->asking = true;
-	return NACRE_KEYRING_QUESTION;
-}
-
-static int
-handle_sign(struct request *request)
+handle_remove(struct keyring_request *request)
 {
 	struct nacre_span blob = nacre_get_string(&request->fields);
-	struct nacre_span data = nacre_get_string(&request->fields);
-	uint32_t flags = nacre_get_u32(&request->fields);
-	const struct keyring_entry *entry;
+	const struct keyring_entry *entry = keyring_find(request->client->keyring, blob);
 
 	if (!nacre_reader_done(&request->fields))
 		return NACRE_ERROR_FORMAT;
-	if ((entry = keyring_find(request->client->keyring, blob)) == NULL)
+	if (entry == NULL || !keyring_may_see(request->client, entry))
 		return NACRE_ERROR_NOT_FOUND;
-	if (entry->confirm)
-		return question_begin(request->client, entry, data, flags);
-	return answer_signature(entry, data, flags, request->answer);
-}
-
-/* Constraints that are not known must not be ignored: the key is refused then. */
-static int
-constraints_read(struct request *request, struct keyring_entry *entry)
-{
-	struct nacre_reader *fields = &request->fields;
-	uint8_t type;
-
-	while (fields->length > 0 && !fields->failed) {
-		type = nacre_get_byte(fields);
-		if (type == AGENT_CONSTRAIN_LIFETIME)
-			entry->expires = request->now + (uint64_t)nacre_get_u32(fields) * 1000;
-		else if (type == AGENT_CONSTRAIN_CONFIRM)
-			entry->confirm = true;
-		else
-			return NACRE_ERROR_UNSUPPORTED;
-	}
-	return nacre_reader_done(fields) ? 0 : NACRE_ERROR_FORMAT;
-}
-
-static int
-entry_read(struct request *request, bool constrained, struct keyring_entry *entry)
-{
-	uint32_t lifetime = request->client->keyring->default_lifetime;
-	int error = nacre_key_read_private(&request->fields, &entry->key);
-
-	if (error != 0)
-		return error;
-	/* Their private parts are in an authenticator, which this keyring does not speak with: a
-	 * key that is listed must be able to sign. */
-	if (nacre_key_application(entry->key).length > 0)
-		return NACRE_ERROR_UNSUPPORTED;
-	entry->comment = nacre_span_to_string(nacre_get_string(&request->fields));
-	if (request->fields.failed || entry->comment == NULL)
-		return NACRE_ERROR_FORMAT;
-	if (constrained)
-		error = constraints_read(request, entry);
-	else if (!nacre_reader_done(&request->fields))
-		error = NACRE_ERROR_FORMAT;
-	if (entry->expires == UINT64_MAX && lifetime > 0)
-		entry->expires = request->now + (uint64_t)lifetime * 1000;
-	return error != 0 ? error : nacre_key_put_blob(entry->key, false, &entry->blob);
-}
-
-static int
-add(struct request *request, bool constrained)
-{
-	struct keyring_entry entry = {.expires = UINT64_MAX};
-	int error = entry_read(request, constrained, &entry);
-
-	if (error == 0)
-		error = keyring_insert(request->client->keyring, &entry);
-	if (error == 0)
-		return answer_success(request);
-	nacre_key_free(entry.key);
-	nacre_buffer_free(&entry.blob);
-	free(entry.comment);
-	return error;
-}
-
-static int
-handle_add(struct request *request)
-{
-	return add(request, false);
-}
-
-static int
-handle_add_constrained(struct request *request)
-{
-	return add(request, true);
-}
-
-static int
-handle_remove(struct request *request)
-{
-	struct nacre_span blob = nacre_get_string(&request->fields);
-
-	if (!nacre_reader_done(&request->fields))
-		return NACRE_ERROR_FORMAT;
-	if (!keyring_remove(request->client->keyring, blob))
-		return NACRE_ERROR_NOT_FOUND;
+	keyring_remove(request->client->keyring, blob);
 	return answer_success(request);
 }
 
 static int
-handle_remove_all(struct request *request)
+handle_remove_all(struct keyring_request *request)
 {
 	if (!nacre_reader_done(&request->fields))
 		return NACRE_ERROR_FORMAT;
@@ -209,7 +62,7 @@ handle_remove_all(struct request *request)
 }
 
 static int
-handle_lock(struct request *request)
+handle_lock(struct keyring_request *request)
 {
 	struct nacre_span passphrase = nacre_get_string(&request->fields);
 	int error;
@@ -221,7 +74,7 @@ handle_lock(struct request *request)
 }
 
 static int
-handle_unlock(struct request *request)
+handle_unlock(struct keyring_request *request)
 {
 	struct nacre_span passphrase = nacre_get_string(&request->fields);
 	uint64_t delay = 0;
@@ -237,26 +90,37 @@ handle_unlock(struct request *request)
 }
 
 static int
-extension_bind(struct request *request)
+extension_bind(struct keyring_request *request)
 {
 	int error = keyring_bind(request->client, &request->fields);
 
 	return error != 0 ? error : answer_success(request);
 }
 
-static int extension_query(struct request *request);
+static int extension_query(struct keyring_request *request);
+
+static int
+extension_usage(struct keyring_request *request)
+{
+	if (!nacre_reader_done(&request->fields))
+		return NACRE_ERROR_FORMAT;
+	nacre_put_byte(request->answer, AGENT_EXTENSION_RESPONSE);
+	nacre_put_cstring(request->answer, NACRE_AGENT_KEY_USAGE);
+	return keyring_use_list(request->client, request->answer);
+}
 
 static const struct {
 	const char *name;
-	int (*handle)(struct request *request);
+	int (*handle)(struct keyring_request *request);
 } extensions[] = {
     {AGENT_QUERY, extension_query},
     {AGENT_SESSION_BIND, extension_bind},
+    {NACRE_AGENT_KEY_USAGE, extension_usage},
 };
 #define EXTENSION_COUNT (sizeof extensions / sizeof extensions[0])
 
 static int
-extension_query(struct request *request)
+extension_query(struct keyring_request *request)
 {
 	if (!nacre_reader_done(&request->fields))
 		return NACRE_ERROR_FORMAT;
@@ -269,7 +133,7 @@ extension_query(struct request *request)
 
 /* An unknown extension gets failure, one that failed extension-failure. */
 static int
-handle_extension(struct request *request)
+handle_extension(struct keyring_request *request)
 {
 	struct nacre_span name = nacre_get_string(&request->fields);
 	size_t before = nacre_buffer_length(request->answer);
@@ -289,12 +153,15 @@ handle_extension(struct request *request)
 static const struct {
 	enum agent_message type;
 	bool while_locked;
-	int (*handle)(struct request *request);
+	int (*handle)(struct keyring_request *request);
 } requests[] = {
     {AGENT_REQUEST_IDENTITIES, true, handle_list},
-    {AGENT_SIGN_REQUEST, false, handle_sign},
-    {AGENT_ADD_IDENTITY, false, handle_add},
-    {AGENT_ADD_ID_CONSTRAINED, false, handle_add_constrained},
+    {AGENT_SIGN_REQUEST, false, keyring_sign},
+    {AGENT_ADD_IDENTITY, false, keyring_add},
+    {AGENT_ADD_ID_CONSTRAINED, false, keyring_add_constrained},
+    {AGENT_ADD_TOKEN, false, keyring_add_token},
+    {AGENT_ADD_TOKEN_CONSTRAINED, false, keyring_add_token_constrained},
+    {AGENT_REMOVE_TOKEN, false, keyring_remove_token},
     {AGENT_REMOVE_IDENTITY, false, handle_remove},
     {AGENT_REMOVE_ALL_IDENTITIES, false, handle_remove_all},
     {AGENT_LOCK, false, handle_lock},
@@ -303,7 +170,7 @@ static const struct {
 };
 
 static int
-dispatch(struct request *request)
+dispatch(struct keyring_request *request)
 {
 	uint8_t type = nacre_get_byte(&request->fields);
 
@@ -331,54 +198,176 @@ answer_end(struct nacre_buffer *answer, size_t mark, int result)
 	return answer->failed ? (int)NACRE_ERROR_MEMORY : (int)NACRE_KEYRING_ANSWERED;
 }
 
+/* Forgets what waited and what was found out for it. */
+static void
+wait_end(struct nacre_keyring_client *client)
+{
+	client->waiting = WAIT_NONE;
+	client->confirmed = client->provider_known = false;
+	client->pin_tries = 0;
+	nacre_buffer_free(&client->message);
+	nacre_buffer_free(&client->pin);
+	nacre_buffer_free(&client->text);
+	nacre_buffer_free(&client->errand);
+	free(client->provider);
+	client->provider = NULL;
+	nacre_key_free(client->question_key);
+	client->question_key = NULL;
+	free(client->question_comment);
+	client->question_comment = NULL;
+}
+
+/* Handles a message, from its beginning or going on with what is known by now. */
+static int
+run(struct keyring_request *request)
+{
+	struct nacre_keyring_client *client = request->client;
+	struct nacre_buffer *answer = request->answer;
+	size_t mark;
+	int result;
+
+	nacre_keyring_expire(client->keyring, request->now);
+	mark = nacre_put_string_begin(answer);
+	result = dispatch(request);
+	if (result <= 0) {
+		wait_end(client);
+		return answer_end(answer, mark, result);
+	}
+	nacre_buffer_truncate(answer, mark);
+	return answer->failed || client->message.failed ? NACRE_ERROR_MEMORY : result;
+}
+
+static int
+resume(struct nacre_keyring_client *client, const struct nacre_span *reply, uint64_t now,
+    struct nacre_buffer *answer)
+{
+	const struct nacre_span message = nacre_buffer_span(&client->message);
+	struct keyring_request request = {
+	    client, message, nacre_reader_of(message), reply, now, answer};
+
+	client->waiting = WAIT_NONE;
+	return run(&request);
+}
+
+/* Ends what waits with a failure. */
+static int
+give_up(struct nacre_keyring_client *client, struct nacre_buffer *answer)
+{
+	size_t mark = nacre_put_string_begin(answer);
+
+	keyring_sign_refused(client);
+	wait_end(client);
+	return answer_end(answer, mark, NACRE_ERROR_REFUSED);
+}
+
 int
 nacre_keyring_handle(struct nacre_keyring_client *client, struct nacre_span message, uint64_t now,
     struct nacre_buffer *answer)
 {
-	struct request request = {client, nacre_reader_of(message), now, answer};
-	size_t mark;
-	int result;
+	struct keyring_request request = {
+	    client, message, nacre_reader_of(message), NULL, now, answer};
 
-	if (client->asking)
+	if (client->waiting != WAIT_NONE)
 		return NACRE_ERROR_STATE;
-	nacre_keyring_expire(client->keyring, now);
-	mark = nacre_put_string_begin(answer);
-	result = dispatch(&request);
-	if (result == NACRE_KEYRING_QUESTION) {
-		nacre_buffer_truncate(answer, mark);
-		return answer->failed ? NACRE_ERROR_MEMORY : result;
-	}
-	return answer_end(answer, mark, result);
-}
-
-bool
-nacre_keyring_question(
-    const struct nacre_keyring_client *client, struct nacre_keyring_question *question)
-{
-	if (!client->asking)
-		return false;
-	*question = (struct nacre_keyring_question){client->question_key, client->question_comment};
-	return true;
+	keyring_use_forget(client);
+	return run(&request);
 }
 
 int
 nacre_keyring_confirm(
     struct nacre_keyring_client *client, bool allowed, uint64_t now, struct nacre_buffer *answer)
 {
-	const struct keyring_entry *entry;
-	int result = NACRE_ERROR_REFUSED;
-	size_t mark;
-
-	if (!client->asking)
+	if (client->waiting != WAIT_CONFIRM)
 		return NACRE_ERROR_STATE;
-	nacre_keyring_expire(client->keyring, now);
-	mark = nacre_put_string_begin(answer);
-	entry = keyring_find(client->keyring, nacre_buffer_span(&client->question_blob));
-	if (allowed && entry != NULL && !client->keyring->lock.locked)
-		result = answer_signature(entry, nacre_buffer_span(&client->question_data),
-		    client->question_flags, answer);
-	question_end(client);
-	return answer_end(answer, mark, result);
+	client->confirmed = allowed;
+	return allowed ? resume(client, NULL, now, answer) : give_up(client, answer);
+}
+
+int
+nacre_keyring_provider(struct nacre_keyring_client *client, const char *path, uint64_t now,
+    struct nacre_buffer *answer)
+{
+	char *copy = path != NULL ? strdup(path) : NULL;
+
+	if (client->waiting != WAIT_PROVIDER) {
+		free(copy);
+		return NACRE_ERROR_STATE;
+	}
+	free(client->provider);
+	client->provider = copy;
+	client->provider_known = true;
+	return copy != NULL ? resume(client, NULL, now, answer) : give_up(client, answer);
+}
+
+int
+nacre_keyring_errand_done(struct nacre_keyring_client *client, struct nacre_span reply,
+    uint64_t now, struct nacre_buffer *answer)
+{
+	if (client->waiting != WAIT_ERRAND)
+		return NACRE_ERROR_STATE;
+	return resume(client, &reply, now, answer);
+}
+
+int
+nacre_keyring_pin(struct nacre_keyring_client *client, struct nacre_span pin, uint64_t now,
+    struct nacre_buffer *answer)
+{
+	if (client->waiting != WAIT_PIN)
+		return NACRE_ERROR_STATE;
+	if (pin.length == 0)
+		return give_up(client, answer);
+	nacre_buffer_free(&client->pin);
+	nacre_put_span(&client->pin, pin);
+	nacre_put_byte(&client->pin, '\0');
+	return resume(client, NULL, now, answer);
+}
+
+void
+nacre_keyring_wait(const struct nacre_keyring_client *client, struct nacre_keyring_wait *wait)
+{
+	static const enum nacre_keyring_outcome outcomes[] = {
+	    [WAIT_NONE] = NACRE_KEYRING_ANSWERED,
+	    [WAIT_CONFIRM] = NACRE_KEYRING_QUESTION,
+	    [WAIT_PROVIDER] = NACRE_KEYRING_PROVIDER,
+	    [WAIT_ERRAND] = NACRE_KEYRING_ERRAND,
+	    [WAIT_PIN] = NACRE_KEYRING_PIN,
+	};
+
+	*wait = (struct nacre_keyring_wait){.what = outcomes[client->waiting],
+	    .key = client->question_key,
+	    .comment = client->question_comment,
+	    .text = nacre_buffer_length(&client->text) > 0
+			? (const char *)nacre_buffer_span(&client->text).data
+			: NULL,
+	    .provider = client->provider,
+	    .kind = client->errand_kind,
+	    .request = nacre_buffer_span(&client->errand)};
+}
+
+int
+keyring_wait_for(struct keyring_request *request, enum keyring_wait waiting)
+{
+	static const int outcomes[] = {
+	    [WAIT_CONFIRM] = NACRE_KEYRING_QUESTION,
+	    [WAIT_PROVIDER] = NACRE_KEYRING_PROVIDER,
+	    [WAIT_ERRAND] = NACRE_KEYRING_ERRAND,
+	    [WAIT_PIN] = NACRE_KEYRING_PIN,
+	};
+	struct nacre_keyring_client *client = request->client;
+
+	if (nacre_buffer_length(&client->message) == 0)
+		nacre_put_span(&client->message, request->message);
+	client->waiting = waiting;
+	return outcomes[waiting];
+}
+
+int
+nacre_keyring_client_process(struct nacre_keyring_client *client, pid_t pid, const char *process)
+{
+	free(client->process);
+	client->process = process != NULL ? strdup(process) : NULL;
+	client->pid = pid;
+	return process == NULL || client->process != NULL ? 0 : NACRE_ERROR_MEMORY;
 }
 
 int
@@ -398,8 +387,10 @@ nacre_keyring_client_free(struct nacre_keyring_client *client)
 {
 	if (client == NULL)
 		return;
-	question_end(client);
+	wait_end(client);
+	keyring_use_forget(client);
 	keyring_bindings_free(client);
+	free(client->process);
 	free(client);
 }
 

@@ -1,4 +1,5 @@
 /* Agent forwarding, the client's end: a channel that the server opens is joined to our agent. */
+#include <nacre/agent.h>
 #include <nacre/agent_relay.h>
 #include <nacre/log.h>
 #include <nacre/socket.h>
@@ -7,6 +8,35 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+/* How long the agent may take to answer, milliseconds: the session stands still meanwhile. */
+#define BIND_PATIENCE 2000
+
+/* Tells the agent that what follows comes from the server. False when the agent is not to be used:
+ * it is gone, or does not answer. One that does not know sessions will do. */
+static bool
+bind_session(struct nacre_client *client, int fd)
+{
+	const struct nacre_session *const session = nacre_client_session(client);
+	struct nacre_agent *agent;
+	const int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	int error;
+
+	if (copy < 0)
+		return false;
+	if (nacre_agent_of_fd(copy, &agent) != 0) {
+		close(copy);
+		return false;
+	}
+	nacre_agent_timeout_set(agent, BIND_PATIENCE);
+	error = nacre_agent_session_bind(agent, nacre_session_host_key(session),
+	    nacre_session_identifier(session), nacre_session_host_key_signature(session), true);
+	nacre_agent_free(agent);
+	if (error != 0)
+		nacre_log(NACRE_LOG_DEBUG1, "The agent does not bind the connection: %s",
+		    nacre_error_string(error));
+	return error == 0 || error == NACRE_ERROR_REFUSED || error == NACRE_ERROR_UNSUPPORTED;
+}
+
 int
 nacre_client_connect_agent(struct nacre_client *client)
 {
@@ -14,7 +44,9 @@ nacre_client_connect_agent(struct nacre_client *client)
 
 	const int fd = path != NULL ? nacre_socket_connect_path(path, 0) : -1;
 
-	if (fd < 0 || fcntl(fd, F_SETFL, O_NONBLOCK) == 0)
+	if (fd < 0)
+		return fd;
+	if (bind_session(client, fd) && fcntl(fd, F_SETFL, O_NONBLOCK) == 0)
 		return fd;
 	close(fd);
 	return -1;

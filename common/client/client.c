@@ -611,6 +611,7 @@ login_step(struct nacre_client *client)
 	if (client->keys_exchanged && !client->authentication_started && !client->failed) {
 		/* What came with NEWKEYS, as a rule the algorithms for signatures, is known now. */
 		client->authentication_started = true;
+		identities_settle(client);
 		client->failed |= authenticate_start(client) != 0;
 		take_events(client);
 		early_send(client);

@@ -168,6 +168,7 @@ struct nacre_client {
 	struct preferences preferences;
 	struct preference preference; /* as remembered; empty names: nothing */
 	struct identities identities;
+	struct identities files, certificates; /* until they are in order */
 	struct authentication authentication;
 	struct hostbased hostbased;
 	struct early early;
@@ -241,8 +242,10 @@ void preference_free(struct nacre_client *client);
 
 /* identity.c -------------------------------------------------------------------------------- */
 
-/* Collects identities in the order in which they are tried. */
+/* Reads what is in files and connects to the agent. */
 int identities_load(struct nacre_client *client);
+/* Once the session has its identifier: tells the agent which it is, and puts the keys in order. */
+void identities_settle(struct nacre_client *client);
 /* The agent knows it as what it is; false for a certificate that only its key is there for. */
 bool identity_is_agents(const struct identity *identity);
 /* A signature may take a PIN or a touch: not made before the server said that it wants the key. */

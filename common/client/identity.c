@@ -200,24 +200,36 @@ load_certificates(
 	}
 }
 
-static int
-connect_agent(struct nacre_client *client, struct nacre_agent_identities *held)
+static void
+connect_agent(struct nacre_client *client)
 {
+	if ((client->agent_path = agent_path(client)) == NULL)
+		return;
+	if (nacre_agent_connect(client->agent_path, &client->identities.agent) == 0)
+		return;
+	client->identities.agent_errno = errno;
+	nacre_log(NACRE_LOG_DEBUG1, "Could not connect to the agent at %s: %s", client->agent_path,
+	    strerror(errno));
+}
+
+/* The agent learns which session it signs for, and shows the keys that are allowed there. */
+static void
+list_agent(struct nacre_client *client, struct nacre_agent_identities *held)
+{
+	struct nacre_session *const session = client->session;
 	struct identities *const identities = &client->identities;
 	int error;
 
-	if ((client->agent_path = agent_path(client)) == NULL)
-		return NACRE_ERROR_NOT_FOUND;
-	if ((error = nacre_agent_connect(client->agent_path, &identities->agent)) != 0) {
-		identities->agent_errno = errno;
-		nacre_log(NACRE_LOG_DEBUG1, "Could not connect to the agent at %s: %s",
-		    client->agent_path, strerror(errno));
-		return error;
-	}
-	if ((error = nacre_agent_list(identities->agent, held)) != 0)
-		nacre_log(NACRE_LOG_DEBUG1, "The agent does not list its keys: %s",
-		    nacre_error_string(error));
-	return error;
+	if (identities->agent == NULL)
+		return;
+	error = nacre_agent_bind_and_list(identities->agent, nacre_session_host_key(session),
+	    nacre_session_identifier(session), nacre_session_host_key_signature(session), held);
+	if (error == 0)
+		return;
+	nacre_log(
+	    NACRE_LOG_DEBUG1, "The agent does not list its keys: %s", nacre_error_string(error));
+	nacre_agent_free(identities->agent);
+	identities->agent = NULL;
 }
 
 static struct identity *
@@ -324,35 +336,42 @@ log_identities(const struct nacre_client *client)
 int
 identities_load(struct nacre_client *client)
 {
-	struct nacre_agent_identities held = {0};
-	struct identities files = {0}, certificates = {0};
-
-	load_tokens(client, &files);
-	load_files(client, &files);
-	load_certificates(client, &files, &certificates);
-	trace_stage(client->trace, "ask the agent", NULL);
-	if (connect_agent(client, &held) != 0) {
-		nacre_agent_free(client->identities.agent);
-		client->identities.agent = NULL;
-	}
-	merge(client, &files, &certificates, &held);
-	nacre_agent_identities_free(&held);
-	for (size_t i = 0; i < files.count; i++)
-		identity_clear(&files.list[i]);
-	free(files.list);
-	free(certificates.list);
-	log_identities(client);
+	load_tokens(client, &client->files);
+	load_files(client, &client->files);
+	load_certificates(client, &client->files, &client->certificates);
+	connect_agent(client);
 	return 0;
+}
+
+static void
+list_free(struct identities *identities)
+{
+	for (size_t i = 0; i < identities->count; i++)
+		identity_clear(&identities->list[i]);
+	free(identities->list);
+	*identities = (struct identities){0};
+}
+
+void
+identities_settle(struct nacre_client *client)
+{
+	struct nacre_agent_identities held = {0};
+
+	list_agent(client, &held);
+	merge(client, &client->files, &client->certificates, &held);
+	nacre_agent_identities_free(&held);
+	list_free(&client->files);
+	list_free(&client->certificates);
+	log_identities(client);
 }
 
 void
 identities_free(struct nacre_client *client)
 {
-	for (size_t i = 0; i < client->identities.count; i++)
-		identity_clear(&client->identities.list[i]);
-	free(client->identities.list);
 	nacre_agent_free(client->identities.agent);
-	client->identities = (struct identities){0};
+	list_free(&client->identities);
+	list_free(&client->files);
+	list_free(&client->certificates);
 }
 
 static void

@@ -251,6 +251,18 @@ nacre_session_peer_host_key_algorithms(const struct nacre_session *session)
 }
 
 struct nacre_span
+nacre_session_host_key(const struct nacre_session *session)
+{
+	return transport_host_key(session->transport);
+}
+
+struct nacre_span
+nacre_session_host_key_signature(const struct nacre_session *session)
+{
+	return transport_host_key_signature(session->transport);
+}
+
+struct nacre_span
 nacre_session_identifier(const struct nacre_session *session)
 {
 	return transport_session_identifier(session->transport);

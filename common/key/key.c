@@ -202,7 +202,7 @@ nacre_key_read_private(struct nacre_reader *reader, struct nacre_key **key)
 int
 nacre_key_write_private(const struct nacre_key *key, struct nacre_buffer *buffer)
 {
-	if (key->secret_memory == NULL)
+	if (key->secret_memory == NULL || key->shielded)
 		return NACRE_ERROR_STATE;
 	nacre_put_cstring(buffer, nacre_key_format(key));
 	if (key->certificate != NULL)

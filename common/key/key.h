@@ -62,6 +62,9 @@ struct nacre_key {
 	/* RSA: made by the first signature, for those that follow. */
 	_Atomic(struct backend_rsa_signer *) signer;
 	struct nacre_key_signer delegate; /* "sign" NULL: none */
+	/* The secret numbers are encrypted where they are (shield.c). */
+	bool shielded;
+	uint8_t shield_nonce[24], shield_tag[16];
 };
 
 struct key_functions {

@@ -207,7 +207,8 @@ security_key_verify(const struct nacre_key *key, const struct signature_algorith
 uint8_t
 nacre_key_sk_flags(const struct nacre_key *key)
 {
-	if (key->kind->functions != &security_key_functions || key->secret_memory == NULL)
+	if (key->kind->functions != &security_key_functions || key->secret_memory == NULL ||
+	    key->shielded)
 		return 0;
 	return key->secret[SK_FLAGS].data[0];
 }
@@ -215,7 +216,8 @@ nacre_key_sk_flags(const struct nacre_key *key)
 struct nacre_span
 nacre_key_sk_handle(const struct nacre_key *key)
 {
-	if (key->kind->functions != &security_key_functions || key->secret_memory == NULL)
+	if (key->kind->functions != &security_key_functions || key->secret_memory == NULL ||
+	    key->shielded)
 		return (struct nacre_span){NULL, 0};
 	return key->secret[SK_HANDLE];
 }

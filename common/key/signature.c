@@ -25,7 +25,7 @@ nacre_key_sign(const struct nacre_key *key, const char *algorithm, struct nacre_
 	if (key->delegate.sign != NULL && chosen != NULL)
 		return key->delegate.sign(
 		    key->delegate.context, key, chosen->name, data, signature);
-	if (key->secret_memory == NULL)
+	if (key->secret_memory == NULL || key->shielded)
 		return NACRE_ERROR_STATE;
 	if (chosen == NULL || key->kind->functions->sign == NULL)
 		return NACRE_ERROR_UNSUPPORTED;

@@ -315,6 +315,11 @@ nacre_notice_begin(struct nacre_notice *notice, const char *text)
 		notice->pid = fork();
 		if (notice->pid == 0) {
 			const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+			sigset_t none;
+
+			/* It is ended by a signal, which the program may have blocked. */
+			sigemptyset(&none);
+			sigprocmask(SIG_SETMASK, &none, NULL);
 
 			askpass_child(program, text, "none", null);
 		}

@@ -180,13 +180,14 @@ host_key_verify(struct transport *transport, struct nacre_span signature)
 
 /* The first exchange asks; afterwards the key must stay what it was. */
 static int
-host_key_trust(struct transport *transport)
+host_key_trust(struct transport *transport, struct nacre_span signature)
 {
 	struct exchange *exchange = transport->exchange;
 	struct nacre_span blob = nacre_buffer_span(&exchange->host_key);
 
 	if (exchange->first) {
 		nacre_put_span(&transport->host_key, blob);
+		nacre_put_span(&transport->host_key_signature, signature);
 		exchange->step = STEP_QUESTION;
 		event_put(transport, NACRE_EVENT_HOST_KEY, 0, (struct nacre_span){0});
 		return 0;
@@ -236,7 +237,7 @@ reply_receive(
 	if ((error = secret_make(transport)) != 0 ||
 	    (error = host_key_verify(transport, signature)) != 0)
 		return error;
-	return host_key_trust(transport);
+	return host_key_trust(transport, signature);
 }
 
 int

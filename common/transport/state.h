@@ -181,7 +181,8 @@ struct transport {
 	uint64_t keys_time;
 	uint8_t session_identifier[HASH_LENGTH_MAX];
 	size_t session_identifier_length;
-	struct nacre_buffer host_key; /* the server's, of the first exchange */
+	struct nacre_buffer host_key;           /* the server's, of the first exchange */
+	struct nacre_buffer host_key_signature; /* client: over the session identifier */
 	char *peer_kex_algorithms, *peer_host_key_algorithms;
 	struct nacre_buffer extensions; /* pairs of strings from the peer's EXT_INFO */
 	uint64_t pings[PING_MAX];       /* when they left */

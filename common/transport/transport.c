@@ -178,6 +178,7 @@ buffers_free(struct transport *transport)
 	nacre_buffer_free(&transport->inflated);
 	nacre_buffer_free(&transport->queue);
 	nacre_buffer_free(&transport->host_key);
+	nacre_buffer_free(&transport->host_key_signature);
 	nacre_buffer_free(&transport->extensions);
 	nacre_buffer_free(&transport->events);
 	nacre_buffer_free(&transport->event_text);
@@ -377,6 +378,12 @@ bool
 transport_encrypted(const struct transport *transport)
 {
 	return transport->send.cipher != NULL && transport->receive.cipher != NULL;
+}
+
+struct nacre_span
+transport_host_key_signature(const struct transport *transport)
+{
+	return nacre_buffer_span(&transport->host_key_signature);
 }
 
 struct nacre_span

@@ -94,6 +94,8 @@ struct nacre_span transport_session_identifier(const struct transport *transport
 bool transport_encrypted(const struct transport *transport);
 /* The server's host key of the first exchange, for publickey-hostbound-v00. */
 struct nacre_span transport_host_key(const struct transport *transport);
+/* Client: the server's signature with it over the session identifier. */
+struct nacre_span transport_host_key_signature(const struct transport *transport);
 /* Tells clients, in EXT_INFO, that messages of the connection protocol that come before they are
  * authenticated are answered with UNIMPLEMENTED and do not end the connection. */
 #define EXTENSION_EARLY_SESSION "early-session@nacre"

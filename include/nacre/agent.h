@@ -7,6 +7,9 @@
 #define NACRE_AGENT_H
 
 #include <nacre/key.h>
+#include <nacre/provider.h>
+
+#include <sys/types.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -62,10 +65,19 @@ struct nacre_agent_constraints {
 	bool confirm;
 	/* The content of restrict-destination-v00@openssh.com, or empty. */
 	struct nacre_span destinations;
+	const char
+	    *sk_provider; /* library that speaks with a security key; NULL: the agent's own */
+	/* Tokens: certificates to attach, as blobs in strings, and whether they alone are wanted. */
+	struct nacre_span certificates;
+	bool certificates_only;
 };
 /* "constraints" NULL: none. "comment" NULL: empty. */
 int nacre_agent_add(struct nacre_agent *agent, const struct nacre_key *key, const char *comment,
     const struct nacre_agent_constraints *constraints);
+/* Adds the keys of the tokens behind a PKCS#11 module, or removes them. */
+int nacre_agent_add_token(struct nacre_agent *agent, const char *module, struct nacre_span pin,
+    const struct nacre_agent_constraints *constraints);
+int nacre_agent_remove_token(struct nacre_agent *agent, const char *module, struct nacre_span pin);
 /* Removes one key, or all. */
 int nacre_agent_remove(struct nacre_agent *agent, struct nacre_span key_blob);
 int nacre_agent_remove_all(struct nacre_agent *agent);
@@ -80,9 +92,24 @@ int nacre_agent_extension(struct nacre_agent *agent, const char *name, struct na
  * forwarded. */
 int nacre_agent_session_bind(struct nacre_agent *agent, struct nacre_span host_key_blob,
     struct nacre_span session_identifier, struct nacre_span signature, bool forwarding);
+/* The same, and in the same write the list of keys, as that session may see them. Agents that do not
+ * know sessions list all the same. */
+int nacre_agent_bind_and_list(struct nacre_agent *agent, struct nacre_span host_key_blob,
+    struct nacre_span session_identifier, struct nacre_span signature,
+    struct nacre_agent_identities *identities);
+/* Several requests in one write, and their answers. "answers": "count" buffers. */
+int nacre_agent_requests(struct nacre_agent *agent, const struct nacre_span *requests, size_t count,
+    struct nacre_buffer *answers);
 /* One request and its answer, both without length field; for relays and tests. */
 int nacre_agent_request(
     struct nacre_agent *agent, struct nacre_span request, struct nacre_buffer *answer);
+
+/*
+ * An extension of ours: what keys were last used for. Answered only to clients on this host. For
+ * each key that was used: blob, time (u64, seconds since 1970), number of uses (u32), user, name of
+ * the host, its key's blob, the client's process by name and number (u32); texts may be empty.
+ */
+#define NACRE_AGENT_KEY_USAGE "key-usage@nacre"
 
 /*
  * The keyring: request bytes in, answer bytes out. Times are milliseconds of any monotonic clock.
@@ -100,27 +127,73 @@ void nacre_keyring_default_lifetime(struct nacre_keyring *keyring, uint32_t seco
 int nacre_keyring_client_new(struct nacre_keyring *keyring, struct nacre_keyring_client **client);
 void nacre_keyring_client_free(struct nacre_keyring_client *client);
 
+/* Tokens and authenticators may be added over forwarded connections, too. */
+void nacre_keyring_allow_remote_providers(struct nacre_keyring *keyring);
+/* Applications of security keys that sign anything, a pattern list; NULL: all do. Others sign
+ * logins and files (SSHSIG) only. At first "ssh:*". */
+int nacre_keyring_allow_applications(struct nacre_keyring *keyring, const char *patterns);
+/* Who is at the other end of a client's connection, for the record. "process" may be NULL. */
+int nacre_keyring_client_process(
+    struct nacre_keyring_client *client, pid_t pid, const char *process);
+
 enum nacre_keyring_outcome {
 	NACRE_KEYRING_ANSWERED, /* the answer, with its length field, was appended */
-	NACRE_KEYRING_QUESTION  /* ask, then call nacre_keyring_confirm(); nothing was appended */
+	/* Nothing was appended; more is needed first, see nacre_keyring_wait(): */
+	NACRE_KEYRING_QUESTION, /* consent: ask, then nacre_keyring_confirm() */
+	NACRE_KEYRING_PROVIDER, /* judge a library's path, then nacre_keyring_provider() */
+	NACRE_KEYRING_ERRAND,   /* ask another process, then nacre_keyring_errand_done() */
+	NACRE_KEYRING_PIN       /* ask for a PIN, then nacre_keyring_pin() */
 };
 /*
  * Handles one message (without its length field). Malformed ones are answered with failure. Returns
- * enum nacre_keyring_outcome, or NACRE_ERROR_MEMORY, or NACRE_ERROR_STATE while a question is open.
+ * enum nacre_keyring_outcome, or NACRE_ERROR_MEMORY, or NACRE_ERROR_STATE while something is waited
+ * for.
  */
 int nacre_keyring_handle(struct nacre_keyring_client *client, struct nacre_span message,
     uint64_t now, struct nacre_buffer *answer);
-/* The open question: may this key be used? Valid until it is answered. */
-struct nacre_keyring_question {
+
+/* What a message waits for. Valid until it is answered; the fields that belong to the outcome are
+ * set. */
+struct nacre_keyring_wait {
+	enum nacre_keyring_outcome what; /* ANSWERED: nothing is waited for */
+	/* QUESTION, PIN, and ERRAND when a person has to touch something: the key, and what it is
+	 * called. PIN: the prompt. ERRAND: the notice, or NULL. */
 	const struct nacre_key *key;
-	const char *comment;
+	const char *comment, *text;
+	/* PROVIDER, ERRAND: the library, as named by the client or as judged. */
+	const char *provider;
+	/* ERRAND: who is asked, and what (without length field). */
+	enum nacre_provider_kind kind;
+	struct nacre_span request;
 };
-/* False when no question is open. */
-bool nacre_keyring_question(
-    const struct nacre_keyring_client *client, struct nacre_keyring_question *question);
-/* Answers it; appends the signature or a failure. */
+void nacre_keyring_wait(const struct nacre_keyring_client *client, struct nacre_keyring_wait *wait);
+/* They go on with the message that waits, and return as nacre_keyring_handle(): */
 int nacre_keyring_confirm(
     struct nacre_keyring_client *client, bool allowed, uint64_t now, struct nacre_buffer *answer);
+/* "path": the library's canonical path; NULL when it may not be used. */
+int nacre_keyring_provider(struct nacre_keyring_client *client, const char *path, uint64_t now,
+    struct nacre_buffer *answer);
+/* "reply": the process's message; empty when it failed. */
+int nacre_keyring_errand_done(struct nacre_keyring_client *client, struct nacre_span reply,
+    uint64_t now, struct nacre_buffer *answer);
+/* An empty PIN gives up. */
+int nacre_keyring_pin(struct nacre_keyring_client *client, struct nacre_span pin, uint64_t now,
+    struct nacre_buffer *answer);
+
+/* What a signature was for that the last answer is about, made or refused. */
+struct nacre_keyring_use {
+	struct nacre_span blob; /* the key */
+	const char *comment;
+	const char *user;           /* to log in as; NULL: not a login */
+	struct nacre_span host_key; /* of the server; empty: not known */
+	const char *host;           /* its name in a constraint, or NULL */
+	const char *process;        /* of the client, or NULL */
+	pid_t pid;
+	bool forwarded; /* over a forwarded connection */
+	bool made;      /* false: refused */
+};
+/* True once after an answer to a request for a signature; valid until the next message. */
+bool nacre_keyring_use(struct nacre_keyring_client *client, struct nacre_keyring_use *use);
 /* The time before which what was answered should not be sent, nor anything more read: guesses of
  * the lock's passphrase are slowed down by it. */
 uint64_t nacre_keyring_client_not_before(const struct nacre_keyring_client *client);
@@ -131,6 +204,8 @@ void nacre_keyring_expire(struct nacre_keyring *keyring, uint64_t now);
 /* Wipes all keys; how many there are. */
 void nacre_keyring_remove_all(struct nacre_keyring *keyring);
 size_t nacre_keyring_count(const struct nacre_keyring *keyring);
+/* True while there are keys of the tokens behind this module. */
+bool nacre_keyring_has_provider(const struct nacre_keyring *keyring, const char *path);
 
 #ifdef __cplusplus
 }

@@ -88,6 +88,19 @@ struct nacre_key_signer {
 };
 /* Takes the signer over; one that was there before is released. */
 void nacre_key_delegate(struct nacre_key *key, const struct nacre_key_signer *signer);
+/*
+ * Private keys kept in memory for long are shielded while nobody signs with them: encrypted in place
+ * with a key that is made from a long random pad each time. A shielded key neither signs nor is
+ * written (NACRE_ERROR_STATE). Public keys stay as they are. NACRE_ERROR_INTEGRITY: what was
+ * shielded was changed, and is lost.
+ */
+struct nacre_shield;
+int nacre_shield_new(struct nacre_shield **shield);
+/* Keys under it are lost; NULL is allowed. */
+void nacre_shield_free(struct nacre_shield *shield);
+int nacre_key_shield(struct nacre_key *key, const struct nacre_shield *shield);
+int nacre_key_unshield(struct nacre_key *key, const struct nacre_shield *shield);
+
 /* Verifies a signature blob over "data"; its algorithm must be "algorithm" (or the plain one of a
  * certificate algorithm) unless that is NULL. 0, NACRE_ERROR_SIGNATURE or another error. With
  * NULL, "ssh-rsa" (SHA-1) is refused: it is verified only when asked for by name. For security

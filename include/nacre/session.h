@@ -395,6 +395,10 @@ struct nacre_span nacre_session_peer_kex_algorithms(const struct nacre_session *
 struct nacre_span nacre_session_peer_host_key_algorithms(const struct nacre_session *session);
 /* Session identifier: exchange hash of the first key exchange; empty before. */
 struct nacre_span nacre_session_identifier(const struct nacre_session *session);
+/* Client: the server's host key in the first key exchange, and its signature with it over the session
+ * identifier, which proves to an agent what the session is (nacre_agent_session_bind()). */
+struct nacre_span nacre_session_host_key(const struct nacre_session *session);
+struct nacre_span nacre_session_host_key_signature(const struct nacre_session *session);
 /* The peer's server-sig-algs (client side); empty when it sent none (yet). */
 struct nacre_span nacre_session_server_signature_algorithms(const struct nacre_session *session);
 /* True when the peer named this extension in SSH_MSG_EXT_INFO (RFC 8308). */

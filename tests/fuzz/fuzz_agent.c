@@ -7,9 +7,18 @@ static void
 handle(struct nacre_keyring_client *client, struct nacre_span message, uint64_t now)
 {
 	struct nacre_buffer answer = {0};
+	int result = nacre_keyring_handle(client, message, now, &answer);
 
-	if (nacre_keyring_handle(client, message, now, &answer) == NACRE_KEYRING_QUESTION)
-		nacre_keyring_confirm(client, now % 2 == 0, now, &answer);
+	/* What is waited for is answered with what the input says next: the message itself. */
+	for (int i = 0; i < 8 && result > 0; i++)
+		result = result == NACRE_KEYRING_QUESTION
+			     ? nacre_keyring_confirm(client, now % 2 == 0, now, &answer)
+			 : result == NACRE_KEYRING_PROVIDER
+			     ? nacre_keyring_provider(
+				   client, now % 3 == 0 ? NULL : "/lib/x", now, &answer)
+			 : result == NACRE_KEYRING_PIN
+			     ? nacre_keyring_pin(client, message, now, &answer)
+			     : nacre_keyring_errand_done(client, message, now, &answer);
 	nacre_buffer_free(&answer);
 }
 

@@ -243,17 +243,6 @@ def test_extensions(place):
     assert 'session-bind@openssh.com\n' in place.run(f'{OURS}/ssh-add', '-Q')
 
 
-def test_restrictions_that_are_not_enforced_are_refused(place):
-    place.agent(OURS)
-    key = place.key('key', '-t', 'ed25519')
-    with open(place.path('hosts'), 'w') as file:
-        file.write('host.example.org ' + place.public('key') + '\n')
-    text = place.run(f'{THEIRS}/ssh-add', '-H', place.path('hosts'), '-h', 'host.example.org', key, expect=1)
-    assert 'agent refused operation' in text
-    place.run(f'{OURS}/ssh-add', '-l', expect=1)
-    assert 'not supported' in place.run(f'{OURS}/ssh-add', '-h', 'host.example.org', key, expect=None)
-
-
 def test_sigusr1_drops_all_keys(place):
     process = place.agent(OURS)
     place.run(f'{OURS}/ssh-add', place.key('key', '-t', 'ed25519'))

@@ -180,7 +180,7 @@ static void
 test_confirmation(void **state)
 {
 	struct fixture *fixture = *state;
-	struct nacre_keyring_question question;
+	struct nacre_keyring_wait question;
 	struct nacre_reader content;
 
 	put_key(fixture, 25, "guarded");
@@ -197,7 +197,8 @@ test_confirmation(void **state)
 				     fixture->now, &fixture->answer),
 		    NACRE_KEYRING_QUESTION);
 		assert_int_equal(nacre_buffer_length(&fixture->answer), 0);
-		assert_true(nacre_keyring_question(fixture->client, &question));
+		nacre_keyring_wait(fixture->client, &question);
+		assert_int_equal(question.what, NACRE_KEYRING_QUESTION);
 		assert_string_equal(question.comment, "guarded");
 		assert_true(nacre_key_equal(question.key, fixture->key));
 		assert_int_equal(nacre_keyring_handle(fixture->client, nacre_buffer_span(request),
@@ -206,7 +207,8 @@ test_confirmation(void **state)
 		nacre_keyring_confirm(
 		    fixture->client, allowed != 0, fixture->now, &fixture->answer);
 		assert_int_equal(answer_type(fixture, &content), allowed != 0 ? SIGNED : FAILURE);
-		assert_false(nacre_keyring_question(fixture->client, &question));
+		nacre_keyring_wait(fixture->client, &question);
+		assert_int_equal(question.what, NACRE_KEYRING_ANSWERED);
 	}
 	/* A key that is removed while the question is open is not used any more. */
 	nacre_buffer_clear(&fixture->answer);
