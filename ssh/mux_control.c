@@ -29,6 +29,9 @@ mux_command_read(const char *name)
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		if (strcmp(names[i].name, name) == 0)
 			return names[i].command;
+	if (strcmp(name, "proxy") == 0)
+		nacre_fatal("Multiplex command \"proxy\" is not supported by this version of "
+			    "Nacre: share the connection without it (ssh -S)");
 	return MUX_COMMAND_NONE;
 }
 

@@ -15,8 +15,7 @@ enum mux_command {
 	MUX_COMMAND_FORWARD,
 	MUX_COMMAND_CANCEL,
 	MUX_COMMAND_EXIT,
-	MUX_COMMAND_STOP,
-	MUX_COMMAND_PROXY
+	MUX_COMMAND_STOP
 };
 /* MUX_COMMAND_NONE: there is no such command. */
 enum mux_command mux_command_read(const char *name);

@@ -691,6 +691,7 @@ open_once(const struct nacre_client_options *options, const bool *without, enum 
 	*retry = new->retry;
 	if (error != 0) {
 		print_trace(new);
+		proxy_end(new);
 		nacre_client_free(new);
 		return error;
 	}
@@ -777,6 +778,7 @@ nacre_client_close(struct nacre_client *client)
 		nacre_client_flush(client);
 	}
 	nacre_client_settle(client);
+	proxy_end(client);
 	nacre_client_free(client);
 }
 

@@ -13,13 +13,21 @@
 #include <netdb.h>
 #include <sys/socket.h>
 
-/* connect.c: a socket that may still be on its way to the server. */
+/* connect.c: sockets that are on their way to the server, one a family of addresses (RFC 8305). */
+struct connect_lane {
+	const struct addrinfo *next;    /* to be tried after the current; NULL: none */
+	const struct addrinfo *current; /* of "fd" */
+	int fd;                         /* -1: none */
+	uint64_t deadline;              /* of the current */
+};
+#define CONNECT_LANES 2
 struct connect_state {
 	struct addrinfo *resolved;   /* all addresses, to be freed; or NULL */
 	struct addrinfo numeric;     /* the only one, when the host is an address */
 	struct sockaddr_storage own; /* storage of "numeric" */
-	const struct addrinfo *next; /* to be tried after the current */
-	const struct addrinfo *current;
+	struct connect_lane lanes[CONNECT_LANES];
+	uint64_t second_start; /* when the second is started at the latest */
+	bool second_started;
 	int attempts_left;
 	int error; /* errno of the newest failure */
 };
@@ -194,6 +202,8 @@ void connect_free(struct nacre_client *client);
 
 /* proxy.c: starts ProxyCommand or the ssh of ProxyJump and puts its socket into client->fd. */
 int proxy_start(struct nacre_client *client);
+/* We do not need it any more. */
+void proxy_end(struct nacre_client *client);
 
 /* algorithms.c ----------------------------------------------------------------------------- */
 

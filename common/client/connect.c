@@ -1,5 +1,6 @@
 /*
- * A TCP connection to the server: resolution, the addresses one after another, socket options.
+ * A TCP connection to the server: resolution, the addresses of each family one after another and the
+ * two families side by side (RFC 8305), socket options.
  * Started early and finished late, so that keys are made and files read while it is on its way.
  */
 #include <client/client.h>
@@ -20,6 +21,8 @@
 
 /* ConnectionAttempts are made one a second. */
 #define ATTEMPT_INTERVAL_MS 1000
+/* RFC 8305, section 5: how long the first family of addresses is alone. */
+#define SECOND_FAMILY_MS 250
 
 /* What mostly causes an error, and what to type next (the host follows). */
 static const struct connect_hint {
@@ -177,34 +180,37 @@ set_options(const struct nacre_client *client, int fd, int family)
 }
 
 static void
-name_address(struct nacre_client *client, const struct addrinfo *address)
+name_address(char *text, size_t room, const struct addrinfo *address)
+{
+	if (getnameinfo(address->ai_addr, address->ai_addrlen, text, (socklen_t)room, NULL, 0,
+		NI_NUMERICHOST) != 0)
+		snprintf(text, room, "UNKNOWN");
+}
+
+static uint64_t
+deadline_from_now(const struct nacre_client *client)
+{
+	const int seconds = client->config->connect_timeout;
+
+	return seconds > 0 ? nacre_clock_ms() + (uint64_t)seconds * 1000 : UINT64_MAX;
+}
+
+/* Starts with one address. The socket, or -1 with errno set. */
+static int
+start_address(const struct nacre_client *client, const struct addrinfo *address)
 {
 	char text[NI_MAXHOST];
 
-	if (getnameinfo(address->ai_addr, address->ai_addrlen, text, sizeof text, NULL, 0,
-		NI_NUMERICHOST) != 0)
-		snprintf(text, sizeof text, "UNKNOWN");
-	free(client->address);
-	client->address = strdup(text);
-}
-
-/* Starts with one address; 0 when it is under way or done. */
-static int
-start_address(struct nacre_client *client, const struct addrinfo *address)
-{
-	name_address(client, address);
+	name_address(text, sizeof text, address);
 	nacre_log(NACRE_LOG_DEBUG1, "Connecting to %s [%s] port %d.", client->config->hostname,
-	    client->address, client->config->port);
+	    text, client->config->port);
 	const int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -1;
 	if (bind_local(client, fd, address->ai_family) == 0) {
 		set_options(client, fd, address->ai_family);
-		if (connect(fd, address->ai_addr, address->ai_addrlen) == 0 ||
-		    errno == EINPROGRESS) {
-			client->fd = fd;
-			return 0;
-		}
+		if (connect(fd, address->ai_addr, address->ai_addrlen) == 0 || errno == EINPROGRESS)
+			return fd;
 	}
 	const int error = errno;
 	close(fd);
@@ -213,28 +219,61 @@ start_address(struct nacre_client *client, const struct addrinfo *address)
 }
 
 static void
-note_failure(struct nacre_client *client, int error)
+note_failure(struct nacre_client *client, const struct addrinfo *address, int error)
 {
+	char text[NI_MAXHOST];
+
+	name_address(text, sizeof text, address);
 	client->connect.error = error;
-	nacre_log(NACRE_LOG_DEBUG1, "connect to address %s port %d: %s", client->address,
-	    client->config->port, strerror(error));
+	nacre_log(NACRE_LOG_DEBUG1, "connect to address %s port %d: %s", text, client->config->port,
+	    strerror(error));
 }
 
-/* Starts with the next address that lets itself be started with. */
-static int
-start_next(struct nacre_client *client)
+/* The next address of the list that is, or is not, of this family. */
+static const struct addrinfo *
+find_family(const struct addrinfo *address, int family, bool same)
+{
+	while (address != NULL && (address->ai_family == family) != same)
+		address = address->ai_next;
+	return address;
+}
+
+/* Starts with the lane's next address that lets itself be started with. True when all could be. */
+static bool
+lane_start(struct nacre_client *client, struct connect_lane *lane)
+{
+	const int family = first_address(client)->ai_family;
+	const bool first = lane == client->connect.lanes;
+	bool all = true;
+
+	while (lane->fd < 0 && lane->next != NULL) {
+		lane->current = lane->next;
+		lane->next = find_family(lane->current->ai_next, family, first);
+		lane->deadline = deadline_from_now(client);
+		lane->fd = start_address(client, lane->current);
+		if (lane->fd < 0) {
+			note_failure(client, lane->current, errno);
+			all = false;
+		}
+	}
+	return all;
+}
+
+/* The other family follows when the first has failed once or is slow. */
+static void
+lanes_begin(struct nacre_client *client)
 {
 	struct connect_state *const connect = &client->connect;
+	const struct addrinfo *const first = first_address(client);
 
-	while (connect->next != NULL) {
-		const struct addrinfo *const address = connect->next;
-
-		connect->next = address->ai_next;
-		if (start_address(client, address) == 0)
-			return 0;
-		note_failure(client, errno);
-	}
-	return NACRE_ERROR_SYSTEM;
+	for (size_t i = 0; i < CONNECT_LANES; i++)
+		connect->lanes[i] = (struct connect_lane){.fd = -1,
+		    .next = find_family(first, first->ai_family, i == 0),
+		    .deadline = UINT64_MAX};
+	connect->second_started = false;
+	connect->second_start = nacre_clock_ms() + SECOND_FAMILY_MS;
+	if (!lane_start(client, &connect->lanes[0]))
+		connect->second_start = 0;
 }
 
 void
@@ -253,43 +292,108 @@ connect_start(struct nacre_client *client)
 	if (error != 0)
 		return error;
 	client->connect.attempts_left = client->config->connection_attempts;
-	client->connect.next = first_address(client);
 	/* A failure here is reported, and other attempts are made, by connect_finish(). */
-	start_next(client);
+	lanes_begin(client);
 	return 0;
 }
 
-/* Milliseconds until the deadline for poll(). */
-static int
-time_left(uint64_t deadline)
+static void
+lane_failed(struct nacre_client *client, struct connect_lane *lane, int error)
 {
-	const uint64_t now = nacre_clock_ms();
-
-	if (deadline == UINT64_MAX)
-		return -1;
-	return deadline <= now ? 0 : (int)(deadline - now);
+	close(lane->fd);
+	lane->fd = -1;
+	note_failure(client, lane->current, error);
+	client->connect.second_start = 0;
+	lane_start(client, lane);
 }
 
-/* Waits for the current address: 0 or its errno. */
+/* 0: it stands; EINPROGRESS: not yet; else why not. */
 static int
-wait_connected(const struct nacre_client *client)
+lane_result(const struct connect_lane *lane, short revents)
 {
-	struct pollfd wait = {.fd = client->fd, .events = POLLOUT};
 	socklen_t length = sizeof(int);
-	int error = 0, ready;
+	int error = 0;
 
-	trace_wait_begin(client->trace);
-	do
-		ready = poll(&wait, 1, time_left(client->handshake_deadline));
-	while (ready < 0 && errno == EINTR);
-	trace_wait_end(client->trace);
-	if (ready == 0)
-		return ETIMEDOUT;
-	if (getsockopt(client->fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0)
-		return errno;
-	if (error == 0)
-		nacre_socket_fit_path(client->fd);
-	return error;
+	if (revents == 0)
+		return nacre_clock_ms() >= lane->deadline ? ETIMEDOUT : EINPROGRESS;
+	return getsockopt(lane->fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0 ? errno : error;
+}
+
+/* Milliseconds until something is due, for poll(). */
+static int
+lanes_timeout(const struct connect_state *connect)
+{
+	const uint64_t now = nacre_clock_ms();
+	uint64_t until = UINT64_MAX;
+
+	for (size_t i = 0; i < CONNECT_LANES; i++)
+		if (connect->lanes[i].fd >= 0 && connect->lanes[i].deadline < until)
+			until = connect->lanes[i].deadline;
+	if (!connect->second_started && connect->lanes[1].next != NULL &&
+	    connect->second_start < until)
+		until = connect->second_start;
+	if (until == UINT64_MAX)
+		return -1;
+	return until <= now ? 0 : (int)(until - now);
+}
+
+static void
+take_winner(struct nacre_client *client, struct connect_lane *lane)
+{
+	char text[NI_MAXHOST];
+
+	name_address(text, sizeof text, lane->current);
+	free(client->address);
+	client->address = strdup(text);
+	client->fd = lane->fd;
+	client->handshake_deadline = lane->deadline;
+	lane->fd = -1;
+	nacre_socket_fit_path(client->fd);
+}
+
+/* One wait. True when one of the sockets is connected: it is the client's then. */
+static bool
+lanes_wait(struct nacre_client *client)
+{
+	struct connect_state *const connect = &client->connect;
+	struct pollfd waits[CONNECT_LANES];
+
+	for (size_t i = 0; i < CONNECT_LANES; i++)
+		waits[i] = (struct pollfd){.fd = connect->lanes[i].fd, .events = POLLOUT};
+	if (poll(waits, CONNECT_LANES, lanes_timeout(connect)) < 0)
+		return false;
+	for (size_t i = 0; i < CONNECT_LANES; i++) {
+		struct connect_lane *const lane = &connect->lanes[i];
+
+		if (lane->fd < 0)
+			continue;
+		const int error = lane_result(lane, waits[i].revents);
+		if (error == 0) {
+			take_winner(client, lane);
+			return true;
+		}
+		if (error != EINPROGRESS)
+			lane_failed(client, lane, error);
+	}
+	return false;
+}
+
+/* All addresses once; false when none of them can be connected to. */
+static bool
+race(struct nacre_client *client)
+{
+	struct connect_state *const connect = &client->connect;
+
+	for (;;) {
+		if (!connect->second_started && nacre_clock_ms() >= connect->second_start) {
+			connect->second_started = true;
+			lane_start(client, &connect->lanes[1]);
+		}
+		if (connect->lanes[0].fd < 0 && connect->lanes[1].fd < 0)
+			return false;
+		if (lanes_wait(client))
+			return true;
+	}
 }
 
 static int
@@ -301,39 +405,28 @@ report_failure(struct nacre_client *client)
 	return NACRE_ERROR_SYSTEM;
 }
 
-/* Another round over all addresses; false when there is none left. */
-static bool
-start_again(struct nacre_client *client)
+static void
+lanes_close(struct connect_state *connect)
 {
-	if (--client->connect.attempts_left <= 0)
-		return false;
-	nacre_log(NACRE_LOG_DEBUG1, "Trying again...");
-	poll(NULL, 0, ATTEMPT_INTERVAL_MS);
-	client->connect.next = first_address(client);
-	return true;
+	for (size_t i = 0; i < CONNECT_LANES; i++)
+		if (connect->lanes[i].fd > 0)
+			close(connect->lanes[i].fd);
+	memset(connect->lanes, 0, sizeof connect->lanes);
 }
 
 int
 connect_finish(struct nacre_client *client)
 {
-	trace_stage(client->trace, "connect to", client->address);
-	trace_sent(client->trace);
-	for (;;) {
-		if (client->fd >= 0) {
-			const int error = wait_connected(client);
+	struct connect_state *const connect = &client->connect;
 
-			if (error == 0)
-				break;
-			close(client->fd);
-			client->fd = -1;
-			note_failure(client, error);
-		}
-		if (client->connect.next == NULL && !start_again(client))
+	while (!race(client)) {
+		if (--connect->attempts_left <= 0)
 			return report_failure(client);
-		connect_deadline(client);
-		start_next(client);
+		nacre_log(NACRE_LOG_DEBUG1, "Trying again...");
+		poll(NULL, 0, ATTEMPT_INTERVAL_MS);
+		lanes_begin(client);
 	}
-	trace_received(client->trace);
+	lanes_close(connect);
 	nacre_log(NACRE_LOG_DEBUG1, "Connection established.");
 	return 0;
 }
@@ -341,6 +434,7 @@ connect_finish(struct nacre_client *client)
 void
 connect_free(struct nacre_client *client)
 {
+	lanes_close(&client->connect);
 	if (client->connect.resolved != NULL)
 		freeaddrinfo(client->connect.resolved);
 	client->connect.resolved = NULL;

@@ -4,12 +4,15 @@
  */
 #include <client/client.h>
 
+#include <nacre/process.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define ARGUMENTS_MAX 16
@@ -25,8 +28,36 @@ proxy_child(int socket, char *const *arguments)
 	_exit(127);
 }
 
+/* ProxyUseFdpass: the program connects, hands the socket over with one byte, and ends. */
 static int
-start(struct nacre_client *client, char *const *arguments)
+receive_descriptor(struct nacre_client *client, int from)
+{
+	size_t count = 1;
+	int fd = -1, status;
+	char byte;
+
+	if (nacre_process_receive(from, &byte, 1, &fd, &count) != 0 || count != 1)
+		nacre_log(NACRE_LOG_FATAL, "proxy dialer did not pass back a connection");
+	close(from);
+	while (waitpid(client->proxy, &status, 0) < 0 && errno == EINTR)
+		continue;
+	client->proxy = 0;
+	if (fd < 0)
+		return NACRE_ERROR_CLOSED;
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	client->fd = fd;
+	return 0;
+}
+
+void
+proxy_end(struct nacre_client *client)
+{
+	if (client->proxy > 0)
+		kill(client->proxy, SIGHUP);
+}
+
+static int
+start(struct nacre_client *client, char *const *arguments, bool passes)
 {
 	int ends[2];
 
@@ -36,6 +67,8 @@ start(struct nacre_client *client, char *const *arguments)
 	if (client->proxy == 0)
 		proxy_child(ends[1], arguments);
 	close(ends[1]);
+	if (client->proxy > 0 && passes)
+		return receive_descriptor(client, ends[0]);
 	/* Ours alone does not block. */
 	fcntl(ends[0], F_SETFL, O_NONBLOCK);
 	client->fd = ends[0];
@@ -59,7 +92,8 @@ start_command(struct nacre_client *client)
 		    (char *)(shell != NULL && *shell != '\0' ? shell : "/bin/sh"), (char *)"-c",
 		    (char *)command.data, NULL};
 		nacre_log(NACRE_LOG_DEBUG1, "Executing proxy command: exec %s", expanded);
-		error = command.failed ? NACRE_ERROR_MEMORY : start(client, arguments);
+		error = command.failed ? NACRE_ERROR_MEMORY
+				       : start(client, arguments, config->proxy_use_fdpass);
 	} else {
 		nacre_log_lines(NACRE_LOG_ERROR, nacre_buffer_span(&config->error));
 	}
@@ -181,7 +215,7 @@ start_jump(struct nacre_client *client)
 		nacre_log(NACRE_LOG_DEBUG1,
 		    "Setting implicit ProxyCommand from ProxyJump: %s -W '%s' via %s", jump.program,
 		    jump.destination, client->config->proxy_jump);
-		error = start(client, (char *const *)jump.arguments);
+		error = start(client, (char *const *)jump.arguments, false);
 	}
 	jump_free(&jump);
 	return error;

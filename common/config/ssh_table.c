@@ -78,7 +78,7 @@ const struct keyword ssh_keywords[] = {
 {"NoHostAuthenticationForLocalhost",	&value_boolean,		AT(no_host_authentication_for_localhost), 0, NULL, 0,		"no",			IN_EFFECT},
 {"PasswordAuthentication",		&value_boolean,		AT(password_authentication),	0, NULL, 0,				"yes",			IN_EFFECT},
 {"PermitLocalCommand",			&value_boolean,		AT(permit_local_command),	0, NULL, 0,				"no",			IN_EFFECT},
-{"ProxyUseFdpass",			&value_boolean,		AT(proxy_use_fdpass),		0, NULL, 0,				"no",			""},
+{"ProxyUseFdpass",			&value_boolean,		AT(proxy_use_fdpass),		0, NULL, 0,				"no",			IN_EFFECT},
 {"PubkeyAuthentication",		&value_choice,		AT(pubkey_authentication),	0, choices_pubkey, 0,			"yes",			IN_EFFECT},
 {"RequestTTY",				&value_choice,		AT(request_tty),		0, choices_request_tty, 0,		"auto",			IN_EFFECT},
 {"SessionType",				&value_choice,		AT(session_type),		0, choices_session_type, 0,		"default",		IN_EFFECT},

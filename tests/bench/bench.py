@@ -319,6 +319,58 @@ class Bench:
         finally:
             link.stop()
 
+    # Shared connections -------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def master(self, suite, server, namespace=None):
+        """The options of a login through a master."""
+        path = f'{self.directory}/{suite.name[0]}{server.port}'
+        environment = dict(os.environ, HOME=self.directory)
+        process = subprocess.Popen(self.command(suite, server, 'true', '-M', '-N', '-S', path)[:-1],
+                                   stdin=subprocess.DEVNULL, preexec_fn=enter(namespace), env=environment)
+        wait_for(lambda: os.path.exists(path), 'a master')
+        try:
+            yield ['-S', path]
+        finally:
+            process.terminate()
+            process.wait()
+
+    def second_logins(self, where, namespace=None, address='127.0.0.1', client_namespace=None, runs=20):
+        servers = {suite.name: Server(self, suite, namespace, address)
+                   for suite in (self.openssh, self.nacre)}
+        walls = {'openssh': [], 'nacre': [], 'mixed': []}
+        with contextlib.ExitStack() as stack:
+            cases = []
+            for name, suite, server in (('openssh', self.openssh, servers['openssh']),
+                                        ('nacre', self.nacre, servers['nacre']),
+                                        ('mixed', self.nacre, servers['openssh'])):
+                options = stack.enter_context(self.master(suite, server, client_namespace))
+                cases.append((name, self.command(suite, server, 'true', *options)))
+            for run in range(runs + 2):
+                for name, command in cases:
+                    wall, _ = self.timed(command, client_namespace)
+                    if run >= 2:
+                        walls[name].append(wall)
+        for server in servers.values():
+            server.stop()
+        medians = {name: statistics.median(values) for name, values in walls.items()}
+        for name, what in (('nacre', 'to Nacre sshd'), ('mixed', 'to OpenSSH sshd')):
+            ratio = medians[name] / medians['openssh']
+            self.row(f'second login over a master, {where}, {what}', f'{medians["openssh"] * 1e3:.1f} ms',
+                     f'{medians[name] * 1e3:.1f} ms', f'{ratio:.2f}', '<= 0.5' if name == 'nacre' else None,
+                     ratio <= 0.5)
+
+    def shared(self):
+        self.second_logins('loopback', runs=self.options.runs)
+        if not self.needs_root('second login over 50 ms'):
+            return
+        link = Link(self)
+        try:
+            self.second_logins('50 ms', link.server, SERVER_ADDRESS, link.client,
+                               runs=max(5, self.options.runs // 4))
+        finally:
+            link.stop()
+
     # Throughput ---------------------------------------------------------------------------------
 
     def bulk_file(self, mebibytes):
@@ -607,7 +659,7 @@ def session_memory(server):
 
 
 MEASURES = {'login': Bench.login, 'parallel': Bench.parallel, 'distance': Bench.distance,
-            'bulk': Bench.bulk, 'bulk-distance': Bench.bulk_distance, 'sftp': Bench.sftp, 'memory': Bench.memory,
+            'shared': Bench.shared, 'bulk': Bench.bulk, 'bulk-distance': Bench.bulk_distance, 'sftp': Bench.sftp, 'memory': Bench.memory,
             'crowd': Bench.crowd}
 
 
