@@ -4,7 +4,7 @@ sources_sshd := $(filter-out sshd/sftp_server.c,$(wildcard sshd/*.c))
 # The sanitizers' crypt() is the one that is there from the start, or none.
 libs_sshd := $(if $(SANITIZE),-Wl$(comma)--no-as-needed -lcrypt -Wl$(comma)--as-needed)
 sources_ssh := $(addprefix ssh/,ssh.c options.c query.c connection.c relayed.c agent_channel.c forward.c forward_local.c forward_remote.c \
-    forward_dynamic.c connect_to.c \
+    forward_dynamic.c connect_to.c x11.c x11_channel.c tunnel.c idle.c obscure.c command_line.c \
     session.c session_request.c session_escape.c escape.c stream.c \
     mux_client.c mux_control.c mux_master.c mux_session.c mux_forward.c mux_report.c)
 sources_ssh-agent := $(addprefix ssh/agent,.c _ask.c _audit.c _provider.c _serve.c _socket.c)

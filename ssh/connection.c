@@ -5,6 +5,8 @@
  */
 #include "ssh/forward.h"
 #include "ssh/mux_master.h"
+#include "ssh/tunnel.h"
+#include "ssh/x11.h"
 
 #include <nacre/crypto.h>
 #include <nacre/log.h>
@@ -82,7 +84,9 @@ connection_add(struct connection *connection, struct channel *channel,
 	channel->opening = opening;
 	channel->next = connection->channels;
 	connection->channels = channel;
+	channel->activity = &channel->last_active;
 	nacre_channel_set_context(connection->session, number, channel);
+	idle_begin(channel);
 }
 
 static bool
@@ -298,6 +302,7 @@ on_opened(struct channel *channel, const struct nacre_event *event)
 {
 	(void)event;
 	channel->opening = false;
+	channel->last_active = nacre_clock_ms();
 	if (channel->kind->opened != NULL)
 		channel->kind->opened(channel);
 }
@@ -377,6 +382,7 @@ static const struct opener {
 	void (*open)(struct connection *connection, const struct nacre_event *event);
 } openers[] = {
     {NACRE_CHANNEL_AGENT, agent_channel_open},
+    {NACRE_CHANNEL_X11, x11_channel_open},
     {NACRE_CHANNEL_FORWARDED_TCPIP, forward_remote_open},
     {NACRE_CHANNEL_FORWARDED_STREAMLOCAL, forward_remote_open},
 };
@@ -511,8 +517,7 @@ serve(struct connection *connection, const struct pollfd *waits)
 {
 	struct nacre_poller *const poller = connection->host.poller;
 
-	if (poller != NULL)
-		connection->host.now = nacre_clock_ms();
+	connection->host.now = nacre_clock_ms();
 	if ((waits[0].revents & ~POLLOUT) != 0)
 		pump_network(connection);
 	/* The second wait, or one that was made meanwhile. */
@@ -679,6 +684,8 @@ connection_run(struct nacre_client *client, const struct session_plan *plan)
 	if (plan->master != NULL)
 		mux_master_start(plan->master, &connection);
 	forward_start(&connection);
+	if (!connection.finished)
+		tunnel_start(&connection);
 	if (!connection.finished && session_open(&connection) != 0)
 		connection_finish(&connection, EXIT_OWN_ERROR);
 	if (plan->master == NULL)

@@ -20,7 +20,8 @@ struct channel;
 
 /* What happens to a channel. NULL where nothing is to be done. */
 struct channel_kind {
-	const char *name; /* as ~# lists it */
+	const char *name;         /* as ~# lists it */
+	const char *timeout_type; /* for ChannelTimeout; NULL: as the name */
 	void (*opened)(struct channel *channel);
 	/* Of ours; the channel is freed afterwards. */
 	void (*refused)(struct channel *channel, const struct nacre_event *event);
@@ -33,6 +34,8 @@ struct channel_kind {
 	void (*reply)(struct channel *channel, bool success);
 	/* By both sides; the channel is freed afterwards. */
 	void (*closed)(struct channel *channel);
+	/* It has been idle for too long; NULL: nacre_channel_close() is enough. */
+	void (*close)(struct channel *channel);
 	/* Frees the channel and what it holds; never NULL. */
 	void (*release)(struct channel *channel);
 };
@@ -47,6 +50,10 @@ struct channel {
 	bool opening;      /* ours, not confirmed yet */
 	bool idle;         /* nobody uses it: the process does not stay for it */
 	bool gone;         /* to be freed when nothing refers to it any more */
+	bool idle_closed;
+	uint64_t idle_limit;      /* ChannelTimeout, milliseconds; 0: none */
+	const uint64_t *activity; /* when something last went over it: last_active, or a relay's */
+	uint64_t last_active;     /* milliseconds */
 };
 
 /* Who waits for the answer to a global request of ours. */
@@ -121,6 +128,12 @@ void channel_log_refusal(const struct channel *channel, const struct nacre_event
 /* Asks for a window-change at the next turn. */
 void connection_check_window_size(void);
 
+/* idle.c: has ChannelTimeout count for a channel that was added. */
+void idle_begin(struct channel *channel);
+
+/* command_line.c: what ~C opens; the terminal is as its owner left it. */
+void escape_command_line(struct connection *connection);
+
 /* relayed.c: channels that are joined to a socket and know nothing more. -------------------- */
 
 struct relayed {
@@ -137,10 +150,12 @@ void relayed_opened(struct channel *channel);
 void relayed_data(struct channel *channel, enum nacre_stream stream);
 void relayed_room(struct channel *channel);
 void relayed_eof(struct channel *channel);
+void relayed_close(struct channel *channel);
 void relayed_release(struct channel *channel);
 #define RELAYED                                                                            \
 	.opened = relayed_opened, .refused = channel_log_refusal_of, .data = relayed_data, \
-	.room = relayed_room, .eof = relayed_eof, .release = relayed_release
+	.room = relayed_room, .eof = relayed_eof, .close = relayed_close,                  \
+	.release = relayed_release
 /* channel_log_refusal() as a kind's "refused". */
 void channel_log_refusal_of(struct channel *channel, const struct nacre_event *event);
 
@@ -149,7 +164,7 @@ void agent_channel_open(struct connection *connection, const struct nacre_event 
 
 /* session.c: the plan's channel on the standard descriptors. -------------------------------- */
 
-enum expected_reply { REPLY_PTY, REPLY_START, REPLY_BREAK };
+enum expected_reply { REPLY_X11, REPLY_PTY, REPLY_START, REPLY_BREAK };
 #define REPLIES_MAX 32
 #define TYPED_MAX   8192
 #define WAITS_MAX   5 /* the network, the poller, and the standard descriptors */
@@ -166,6 +181,9 @@ struct session_channel {
 	enum expected_reply replies[REPLIES_MAX];
 	size_t reply_count;
 	bool raw;
+	/* ObscureKeystrokeTiming. */
+	bool obscures, beating, beat_due;
+	uint64_t next_beat, chaff_until; /* milliseconds */
 };
 
 /* Opens the plan's channel. 0 or an error; connection->own stays NULL where there is none. */

@@ -15,12 +15,13 @@ static const struct escape_row {
 } escape_rows[] = {
     {'.', ESCAPE_TERMINATE, ".", "terminate connection (and any multiplexed sessions)"},
     {'B', ESCAPE_BREAK, "B", "send a BREAK to the remote system"},
-    {'C', ESCAPE_COMMAND_LINE, NULL, NULL},
+    {'C', ESCAPE_COMMAND_LINE, "C", "open a command line"},
     {'R', ESCAPE_REKEY, "R", "request rekey"},
     {'V', ESCAPE_LESS_VERBOSE, "V/v", "decrease/increase verbosity (LogLevel)"},
     {'v', ESCAPE_MORE_VERBOSE, NULL, NULL},
     {CONTROL('Z'), ESCAPE_SUSPEND, "^Z", "suspend ssh"},
     {'#', ESCAPE_LIST, "#", "list forwarded connections"},
+    {'&', ESCAPE_BACKGROUND, "&", "background ssh (when waiting for connections to terminate)"},
     {'?', ESCAPE_HELP, "?", "this message"},
 };
 

@@ -94,6 +94,7 @@ static const struct channel_kind dynamic_kind = {
     .data = relayed_data,
     .room = relayed_room,
     .eof = relayed_eof,
+    .close = relayed_close,
     .release = relayed_release,
 };
 
@@ -317,6 +318,7 @@ static const struct channel_kind remote_kind = {
     .data = on_data,
     .room = relayed_room,
     .eof = on_eof,
+    .close = relayed_close,
     .release = release,
 };
 

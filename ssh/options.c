@@ -61,17 +61,10 @@ static const struct keyword_option {
     {'S', "ControlPath \"%s\"", NULL},
     {'s', "SessionType subsystem", NULL},
     {'T', "RequestTTY no", NULL},
+    {'w', "TunnelDevice %s", "Tunnel point-to-point"},
+    {'X', "ForwardX11 yes", NULL},
     {'x', "ForwardX11 no", NULL},
-};
-
-/* Options of OpenSSH that are not there yet. */
-static const struct missing_option {
-	char letter;
-	const char *what;
-} missing_options[] = {
-    {'X', "X11 forwarding"},
-    {'Y', "X11 forwarding"},
-    {'w', "tunnels"},
+    {'Y', "ForwardX11 yes", "ForwardX11Trusted yes"},
 };
 
 static _Noreturn void
@@ -127,18 +120,6 @@ set_keyword_option(struct command_line *line, int letter, const char *argument)
 			return true;
 		}
 	return false;
-}
-
-static void
-refuse_missing_option(int letter)
-{
-	for (size_t i = 0; i < sizeof missing_options / sizeof *missing_options; i++)
-		if (missing_options[i].letter == letter) {
-			fprintf(stderr,
-			    "ssh: option -%c (%s) is not supported yet by this version of Nacre\n",
-			    letter, missing_options[i].what);
-			exit(255);
-		}
 }
 
 /* As the word of a keyword, in double quotes. */
@@ -312,7 +293,6 @@ read_options(struct command_line *line, struct option_state *state, int argc, ch
 	int letter;
 
 	while ((letter = getopt(argc, argv, LETTERS)) != -1) {
-		refuse_missing_option(letter);
 		if (letter == 'i')
 			check_identity_file(optarg);
 		if (letter == 'l')

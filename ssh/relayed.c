@@ -11,6 +11,7 @@ relayed_begin(struct relayed *relayed, struct connection *connection,
 {
 	connection_add(connection, &relayed->channel, kind, number, opening);
 	nacre_relay_init(&relayed->relay, connection_host(connection), number);
+	relayed->channel.activity = &relayed->relay.last_active;
 	if (fd >= 0)
 		nacre_relay_add(&relayed->relay, 0, fd, true, true, NACRE_STREAM_DATA);
 	if (!opening)
@@ -57,6 +58,12 @@ void
 relayed_eof(struct channel *channel)
 {
 	nacre_relay_eof(relay_of(channel));
+}
+
+void
+relayed_close(struct channel *channel)
+{
+	nacre_relay_close(relay_of(channel));
 }
 
 void

@@ -4,6 +4,8 @@
  */
 #include "ssh/connection.h"
 #include "ssh/mux_master.h"
+#include "ssh/obscure.h"
+#include "ssh/x11.h"
 
 #include <nacre/crypto.h>
 #include <nacre/log.h>
@@ -39,6 +41,12 @@ finished(const struct session_channel *own)
 	return own->channel.connection->finished;
 }
 
+static void
+active(struct session_channel *own)
+{
+	own->channel.last_active = own->channel.connection->host.now;
+}
+
 /* Starting the session ------------------------------------------------------------------------ */
 
 void
@@ -55,6 +63,17 @@ session_enter_raw(struct session_channel *own)
 	    plan_of(own)->terminal && isatty(STDIN_FILENO) && nacre_terminal_raw(STDIN_FILENO) == 0;
 }
 
+/* ForwardX11Timeout counts from here. */
+static void
+begin_x11(struct session_channel *own)
+{
+	struct x11_forward *const x11 = plan_of(own)->x11;
+
+	session_expect_reply(own, REPLY_X11);
+	if (x11->timeout > 0)
+		x11->refuse_at = nacre_clock_ms() + (uint64_t)x11->timeout * 1000;
+}
+
 /* All requests leave together, and with them the first input. */
 static void
 session_opened(struct session_channel *own, bool early)
@@ -63,10 +82,13 @@ session_opened(struct session_channel *own, bool early)
 
 	if (!early)
 		session_request((void *)plan_of(own), client, own->channel.number);
+	if (plan_of(own)->x11 != NULL)
+		begin_x11(own);
 	if (plan_of(own)->terminal)
 		session_expect_reply(own, REPLY_PTY);
 	session_expect_reply(own, REPLY_START);
 	session_enter_raw(own);
+	obscure_begin(own);
 }
 
 static int
@@ -144,6 +166,7 @@ pump_output(struct session_channel *own, enum nacre_stream stream)
 				consumed = (size_t)put;
 		}
 		nacre_channel_consume(session_of(own), own->channel.number, stream, consumed);
+		active(own);
 	}
 	out->stalled = false;
 }
@@ -248,6 +271,13 @@ reply_failed(struct session_channel *own, enum expected_reply reply)
 
 	if (reply == REPLY_BREAK)
 		return;
+	if (reply == REPLY_X11) {
+		nacre_log(NACRE_LOG_INFO, "X11 forwarding request failed on channel %u",
+		    own->channel.number);
+		if (plan->config->exit_on_forward_failure)
+			connection_finish(own->channel.connection, EXIT_OWN_ERROR);
+		return;
+	}
 	if (reply == REPLY_PTY) {
 		nacre_log(NACRE_LOG_INFO, "PTY allocation request failed on channel %u",
 		    own->channel.number);
@@ -285,6 +315,7 @@ release(struct channel *channel)
 
 static const struct channel_kind session_kind = {
     .name = "client-session",
+    .timeout_type = "session",
     .opened = on_opened,
     .refused = on_refused,
     .data = on_data,
@@ -366,6 +397,8 @@ pump_plain(struct session_channel *own)
 	const ssize_t got = stream_read(&own->input, room, length);
 	const int error = errno;
 	nacre_channel_commit(session_of(own), own->channel.number, got > 0 ? (size_t)got : 0);
+	if (got > 0)
+		active(own);
 	if (got == 0 || (got < 0 && error != EAGAIN))
 		input_ended(own);
 	return got > 0 && ((size_t)got == length || got >= 4096);
@@ -389,7 +422,7 @@ pump_typed(struct session_channel *own)
 	uint8_t in[TYPED_MAX];
 	size_t done = 0;
 
-	if (!send_typed(own))
+	if (own->typed_start < own->typed_end && (obscure_holds(own) || !send_typed(own)))
 		return false;
 	const ssize_t got = stream_read(&own->input, in, sizeof in / 2);
 	if (got <= 0) {
@@ -408,6 +441,9 @@ pump_typed(struct session_channel *own)
 		session_escape(own, action);
 	}
 	nacre_wipe(in, sizeof in);
+	active(own);
+	if (own->typed_start < own->typed_end && obscure_holds(own))
+		return false;
 	return send_typed(own) && !finished(own);
 }
 

@@ -1,5 +1,6 @@
 /* What a session asks for when it begins: a terminal, variables, and what is to run. */
 #include "ssh/ssh.h"
+#include "ssh/x11.h"
 
 #include <nacre/log.h>
 #include <nacre/pattern.h>
@@ -98,6 +99,8 @@ session_request(void *context, struct nacre_client *client, uint32_t channel)
 	const struct session_plan *const plan = context;
 	struct nacre_session *const session = nacre_client_session(client);
 
+	if (plan->x11 != NULL)
+		x11_request(plan->x11, session, channel);
 	if (nacre_client_forward_agent_path(client) != NULL) {
 		nacre_log(NACRE_LOG_DEBUG1, "Requesting authentication agent forwarding.");
 		nacre_channel_request_agent(session, channel, false);

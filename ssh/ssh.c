@@ -3,6 +3,7 @@
  * the remote command's status.
  */
 #include "ssh/ssh.h"
+#include "ssh/x11.h"
 
 #include <nacre/crypto.h>
 #include <nacre/log.h>
@@ -154,7 +155,7 @@ static bool
 forwards_first(const struct nacre_ssh_config *config)
 {
 	return !config->clear_all_forwardings &&
-	       (config->remote_forward.count > 0 ||
+	       (config->remote_forward.count > 0 || config->tunnel != NACRE_TUNNEL_NO ||
 		   (config->local_forward.count > 0 && config->exit_on_forward_failure));
 }
 
@@ -266,6 +267,7 @@ int
 main(int argc, char **argv)
 {
 	static struct command_line line; /* lives as long as the process */
+	static struct x11_forward x11;
 	struct nacre_client *client;
 
 	nacre_process_sanitise_descriptors();
@@ -286,6 +288,9 @@ main(int argc, char **argv)
 	};
 	check_plan(&plan);
 	plan.opens_bare = shares(line.config) && line.config->control_persist;
+	if (plan.config->forward_x11 && plan.stdio_host == NULL &&
+	    plan.config->session_type != NACRE_SESSION_NONE && x11_prepare(&x11, plan.config))
+		plan.x11 = &x11;
 	const struct nacre_client_options options = {
 	    .config = line.config,
 	    .user_file = line.user_file,

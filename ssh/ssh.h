@@ -53,6 +53,7 @@ struct session_plan {
 	bool opens_bare;           /* a channel that the login opened has no requests yet */
 	struct mux_master *master; /* of a connection that others may share; or NULL */
 	bool detached;             /* this process only serves others */
+	struct x11_forward *x11;   /* NULL: no display is forwarded */
 };
 /* session_request.c: makes the requests of the plan (context): nacre_client_options.request. */
 void session_request(void *context, struct nacre_client *client, uint32_t channel);
@@ -77,6 +78,7 @@ enum escape_action {
 	ESCAPE_TERMINATE,
 	ESCAPE_SUSPEND,
 	ESCAPE_LIST,
+	ESCAPE_BACKGROUND,
 	ESCAPE_HELP,
 	ESCAPE_BREAK,
 	ESCAPE_REKEY,

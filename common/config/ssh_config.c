@@ -583,3 +583,21 @@ nacre_ssh_config_check(struct nacre_ssh_config *config)
 	nacre_ssh_config_free(defaults);
 	return error;
 }
+
+int
+nacre_ssh_config_channel_timeout(const struct nacre_ssh_config *config, struct nacre_span type)
+{
+	const bool global = nacre_span_equals(type, "global");
+
+	for (size_t i = 0; i < config->channel_timeout.count; i++) {
+		const char *const word = config->channel_timeout.words[i];
+		int seconds;
+		const struct nacre_span pattern = {
+		    (const uint8_t *)word, timeout_split(word, &seconds)};
+
+		if (pattern.length > 0 &&
+		    (global ? nacre_span_equal(type, pattern) : nacre_pattern_match(type, pattern)))
+			return seconds;
+	}
+	return 0;
+}

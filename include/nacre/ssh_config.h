@@ -234,6 +234,10 @@ const char *nacre_ssh_config_local_user(const struct nacre_ssh_config *config);
  * NACRE_ERROR_UNSUPPORTED with the file, the line and the remedy in config->error. */
 int nacre_ssh_config_check(struct nacre_ssh_config *config);
 
+/* ChannelTimeout: seconds after which a channel of this type ("session", "direct-tcpip", ...), or with
+ * "global" all of them, are closed when they are idle; 0: never. */
+int nacre_ssh_config_channel_timeout(const struct nacre_ssh_config *config, struct nacre_span type);
+
 /* Appends what is in force as ssh -G prints it. */
 int nacre_ssh_config_print(const struct nacre_ssh_config *config, struct nacre_buffer *text);
 
