@@ -182,7 +182,7 @@ struct session_channel {
 	size_t reply_count;
 	bool raw;
 	/* ObscureKeystrokeTiming. */
-	bool obscures, beating, beat_due;
+	bool obscures, beating;
 	uint64_t next_beat, chaff_until; /* milliseconds */
 };
 
@@ -192,6 +192,8 @@ int session_open(struct connection *connection);
 void session_take_streams(struct session_channel *own);
 /* Reads and sends while that goes without waiting. True when it went to its bound. */
 bool session_pump_input(struct session_channel *own);
+/* Sends what was typed; false while some of it waits for the server. */
+bool session_send_typed(struct session_channel *own);
 /* Writes what was received. */
 void session_pump_output(struct session_channel *own);
 /* Appends what is to be waited for; how many entries. */

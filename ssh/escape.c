@@ -68,7 +68,8 @@ escape_print_help(const struct escape *escape)
 {
 	dprintf(STDERR_FILENO, "%c?\r\nSupported escape sequences:\r\n", escape->character);
 	for (size_t i = 0; i < ROWS; i++)
-		if (escape_rows[i].help != NULL)
+		if (escape_rows[i].help != NULL &&
+		    (escape->command_line || escape_rows[i].action != ESCAPE_COMMAND_LINE))
 			dprintf(STDERR_FILENO, " %c%-4s- %s\r\n", escape->character,
 			    escape_rows[i].shown, escape_rows[i].help);
 	dprintf(STDERR_FILENO,

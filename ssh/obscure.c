@@ -47,9 +47,7 @@ beat(struct connection *connection, struct timer *timer)
 	if (own == NULL || !own->open)
 		return;
 	if (own->typed_start < own->typed_end) {
-		own->beat_due = true;
-		session_pump_input(own);
-		own->beat_due = false;
+		session_send_typed(own);
 		keystrokes_left(own, now);
 	} else if (now < own->chaff_until) {
 		nacre_session_ping(connection->session, nacre_span_of(chaff));
@@ -94,7 +92,7 @@ obscure_begin(struct session_channel *own)
 bool
 obscure_holds(struct session_channel *own)
 {
-	if (!own->obscures || own->beat_due || own->typed_end - own->typed_start > TYPED_AT_ONCE)
+	if (!own->obscures || own->typed_end - own->typed_start > TYPED_AT_ONCE)
 		return false;
 	if (!own->beating)
 		start(own);

@@ -356,7 +356,8 @@ session_open(struct connection *connection)
 		nacre_fatal("out of memory");
 	own->escape = (struct escape){
 	    .character = plan->terminal ? plan->config->escape_char : NACRE_ESCAPE_NONE,
-	    .at_line_start = true};
+	    .at_line_start = true,
+	    .command_line = plan->config->enable_escape_commandline};
 	own->open = true;
 	own->started = early;
 	connection->own = own;
@@ -405,8 +406,8 @@ pump_plain(struct session_channel *own)
 }
 
 /* Sends what the filter let through; false while some of it waits for the peer. */
-static bool
-send_typed(struct session_channel *own)
+bool
+session_send_typed(struct session_channel *own)
 {
 	const struct nacre_span left = {
 	    own->typed + own->typed_start, own->typed_end - own->typed_start};
@@ -422,7 +423,7 @@ pump_typed(struct session_channel *own)
 	uint8_t in[TYPED_MAX];
 	size_t done = 0;
 
-	if (own->typed_start < own->typed_end && (obscure_holds(own) || !send_typed(own)))
+	if (own->typed_start < own->typed_end && (obscure_holds(own) || !session_send_typed(own)))
 		return false;
 	const ssize_t got = stream_read(&own->input, in, sizeof in / 2);
 	if (got <= 0) {
@@ -444,7 +445,7 @@ pump_typed(struct session_channel *own)
 	active(own);
 	if (own->typed_start < own->typed_end && obscure_holds(own))
 		return false;
-	return send_typed(own) && !finished(own);
+	return session_send_typed(own) && !finished(own);
 }
 
 static bool

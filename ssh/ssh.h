@@ -89,6 +89,7 @@ enum escape_action {
 struct escape {
 	int character; /* NACRE_ESCAPE_NONE: off */
 	bool at_line_start, pending;
+	bool command_line; /* ~C opens one */
 };
 /*
  * Takes typed bytes from in[0] up to "length" and puts what is to be sent into out[] (room for

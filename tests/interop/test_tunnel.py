@@ -1,5 +1,5 @@
-"""Tunnels (tun@openssh.com) between two network namespaces, with OpenSSH's client. PermitTunnel and
-tunnel= are asked of OpenSSH's server, too."""
+"""Tunnels (tun@openssh.com) between two network namespaces, with OpenSSH's client and ours. PermitTunnel
+and tunnel= are asked of OpenSSH's server, too."""
 import contextlib
 import os
 import subprocess
@@ -57,6 +57,14 @@ def program(request):
     return nacre('sshd') if request.param == 'nacre' else openssh_server()
 
 
+@pytest.fixture(params=['nacre with openssh', 'openssh with nacre', 'nacre with nacre'])
+def pair(request):
+    """A server and a client."""
+    server, client = request.param.split(' with ')
+    return (nacre('sshd') if server == 'nacre' else openssh_server(),
+            nacre('ssh') if client == 'nacre' else '/usr/bin/ssh')
+
+
 @contextlib.contextmanager
 def serving(servers, namespaces, program, more, keys, wrapper=()):
     """An sshd in its namespace, for root."""
@@ -81,12 +89,12 @@ def serving(servers, namespaces, program, more, keys, wrapper=()):
 
 
 @contextlib.contextmanager
-def tunnel(namespaces, server, key, mode, units, user='root'):
+def tunnel(namespaces, server, key, mode, units, user='root', ssh='/usr/bin/ssh'):
     folder, port = server
     log = os.path.join(folder, 'client')
     with open(log, 'wb') as output:
         process = subprocess.Popen(
-            [*namespaces.inside('c'), '/usr/bin/ssh', '-F', 'none', '-i', key, '-o',
+            [*namespaces.inside('c'), ssh, '-F', 'none', '-i', key, '-o',
              'IdentitiesOnly=yes', '-o', f'UserKnownHostsFile={folder}/known_hosts', '-o',
              'BatchMode=yes', '-o', f'Tunnel={mode}', '-w', units, '-N', '-v', '-p', str(port),
              f'{user}@10.98.0.1'], stdin=subprocess.DEVNULL, stdout=output, stderr=output)
@@ -111,10 +119,11 @@ def granted(namespaces, said):
 
 
 @pytest.mark.parametrize('mode, kind', [('point-to-point', 'tun'), ('ethernet', 'tap')])
-def test_packets_go_both_ways(servers, namespaces, program, user_keys, authorized_keys, mode, kind):
+def test_packets_go_both_ways(servers, namespaces, pair, user_keys, authorized_keys, mode, kind):
+    program, ssh = pair
     unit = PORTS.take() % 900 + 10
     with serving(servers, namespaces, program, f'PermitTunnel {mode}', authorized_keys) as server, \
-            tunnel(namespaces, server, user_keys['ed25519'], mode, f'{unit}:{unit + 1}') as said:
+            tunnel(namespaces, server, user_keys['ed25519'], mode, f'{unit}:{unit + 1}', ssh=ssh) as said:
         until(lambda: f'{kind}{unit + 1}:' in namespaces.interfaces('s'), said)
         for name, number, address in zip(namespaces.names, (unit + 1, unit), (1, 2)):
             device = f'{kind}{number}'

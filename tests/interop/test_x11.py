@@ -26,7 +26,9 @@ class Display:
         run(['xauth', '-f', self.authority, 'add', self.name, 'MIT-MAGIC-COOKIE-1',
              os.urandom(16).hex()], check=True)
         self.process = subprocess.Popen(
-            ['Xvfb', self.name, '-screen', '0', '320x200x24', '-nolisten', 'tcp', '-auth', self.authority],
+            ['Xvfb', self.name, '-screen', '0', '320x200x24', '-nolisten', 'tcp',
+             # Without its last client it would forget cookies that it made itself.
+             '-noreset', '-auth', self.authority],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         until(lambda: os.path.exists(f'/tmp/.X11-unix/X{number}') or self.process.poll() is not None,
               'the X server does not start')
