@@ -181,6 +181,7 @@ act_on_escape(struct mux_passenger *passenger, enum escape_action action)
 		    passenger->escape.character, passenger->escape.character,
 		    passenger->escape.character);
 		break;
+	case ESCAPE_BACKGROUND:
 	case ESCAPE_COMMAND_LINE:
 	case ESCAPE_LESS_VERBOSE:
 	case ESCAPE_MORE_VERBOSE:
