@@ -28,7 +28,7 @@ field_cut(char *text, bool *path)
 			return NULL;
 		memmove(text, text + 1, (size_t)(end - text - 1));
 		end[-1] = '\0';
-		*path = false;
+		*path = strchr(text, '/') != NULL;
 		return end + 1;
 	}
 	for (; *in != '\0' && *in != ':'; in++) {

@@ -417,3 +417,25 @@ def test_many_at_once(nacre_ssh, our_sshd, free_port, option):
                 sock.sendall(b'%4d' % number)
             for number, sock in enumerate(socks):
                 assert read_exactly(sock, 4) == b'%4d' % number
+
+
+# Agents -------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize('value', ['path', 'variable', 'yes', 'no', 'nobody'])
+def test_forward_agent(nacre_ssh, sshd, user_keys, tmp_path, value):
+    """A path, a $VARIABLE, or the agent that is in use."""
+    path = str(tmp_path / 'agent')
+    environment = {**os.environ, 'SSH_AUTH_SOCK': path if value == 'yes' else '/nonexistent',
+                   'OTHER_AGENT': path}
+    word = {'path': path, 'variable': '$OTHER_AGENT', 'nobody': str(tmp_path / 'nobody')}.get(value, value)
+    agent = subprocess.Popen(['ssh-agent', '-D', '-a', path], stdout=subprocess.DEVNULL)
+    try:
+        until(lambda: os.path.exists(path), 'no agent')
+        run(['ssh-add', '-q', user_keys['rsa']], env={**os.environ, 'SSH_AUTH_SOCK': path}, check=True)
+        command = nacre_ssh.command(sshd, '-o', f'ForwardAgent={word}')
+        command[command.index('IdentityAgent=none')] = 'IdentityAgent=SSH_AUTH_SOCK'
+        result = run([*command, 'ssh-add -l'], env=environment)
+        assert (b'RSA' in result.stdout) == (value in ('path', 'variable', 'yes')), result.stderr
+    finally:
+        agent.terminate()
+        agent.wait()
