@@ -1,11 +1,13 @@
 """ssh-agent and ssh-add with keys in devices, the record of what keys were used for, and sockets that
 a service manager opened."""
+import base64
 import os
 import re
 import signal
 import socket
 import stat
 import subprocess
+import sys
 import time
 
 import pytest
@@ -217,13 +219,13 @@ def test_socket_of_a_service_manager(place):
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
     listener.listen(5)
-    os.dup2(listener.fileno(), 3, inheritable=True) if listener.fileno() != 3 else os.set_inheritable(3, True)
-    try:
-        process = subprocess.Popen(
-            ['sh', '-c', f'LISTEN_FDS=1 LISTEN_PID=$$ exec {OURS}/ssh-agent -D'], env=place.environment,
-            pass_fds=[3], stdout=subprocess.PIPE, text=True)
-    finally:
-        os.close(3)
+    number = listener.fileno()
+    start = (f'import os; os.dup2({number}, 3); '
+             'os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid())); '
+             f'os.execv("{OURS}/ssh-agent", ["ssh-agent", "-D"])')
+    process = subprocess.Popen([sys.executable, '-c', start], env=place.environment, pass_fds=[number],
+                               stdout=subprocess.PIPE, text=True)
+    listener.close()
     place.agents.append(process)
     assert process.stdout.readline().startswith(f'SSH_AUTH_SOCK={path};')
     place.environment['SSH_AUTH_SOCK'] = path
@@ -244,7 +246,6 @@ def test_private_keys_are_shielded(place):
     place.run(f'{THEIRS}/ssh-add', '-T', 'key.pub')
     with open(place.path('key')) as file:
         text = ''.join(file.read().splitlines()[1:-1])
-    import base64
     content = base64.b64decode(text)
     public = base64.b64decode(place.public('key').split()[1])[-32:]
     place_of = content.rindex(b'\0\0\0\x40') + 4

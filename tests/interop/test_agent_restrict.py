@@ -45,8 +45,7 @@ def ways(place, client, *hops):
     command = 'echo there'
     for hop in reversed(hops):
         forward = '-A ' if hop != hops[-1] else ''
-        command = f'{client}/ssh {forward}-F {place.path("config")} {hop} "{command}"'.replace('"', '"') \
-            if hop == hops[-1] else f'{client}/ssh {forward}-F {place.path("config")} {hop} {quote(command)}'
+        command = f'{client}/ssh {forward}-F {place.path("config")} {hop} {quote(command)}'
     result = subprocess.run(command, shell=True, env=place.environment, cwd=place.home, capture_output=True,
                             text=True, timeout=60, stdin=subprocess.DEVNULL)
     return result.returncode == 0 and 'there' in result.stdout
@@ -78,32 +77,19 @@ def add(request, place):
 def test_ways_that_are_permitted_and_refused(place, add, client):
     if client == THEIRS and place.agents[-1].args[0].startswith(THEIRS):
         pytest.skip('nothing of ours is in it')
-    add()
-    assert ways(place, client, 'host-a')
-    assert ways(place, client, 'host-a', 'host-b', 'host-c')
-    add('host-a')
-    assert ways(place, client, 'host-a')
-    assert not ways(place, client, 'host-b')
-    assert not ways(place, client, 'host-a', 'host-b')
     add('host-b', 'host-b>host-c')
     assert ways(place, client, 'host-b', 'host-c')
     assert not ways(place, client, 'host-c')
     assert not ways(place, client, 'host-b', 'host-a')
     add('host-a', 'host-a>host-b', 'host-b>host-c')
     assert ways(place, client, 'host-a', 'host-b', 'host-c')
-    assert not ways(place, client, 'host-a', 'host-c')
 
 
-@pytest.mark.parametrize('client', [OURS, THEIRS], ids=['our ssh', 'their ssh'])
-def test_user_of_a_destination(place, add, client):
-    if client == THEIRS and place.agents[-1].args[0].startswith(THEIRS):
-        pytest.skip('nothing of ours is in it')
-    add(f'{USER}@host-a')
-    assert ways(place, client, 'host-a')
+def test_user_of_a_destination(place, add):
     add('nobody-else@host-a')
-    assert not ways(place, client, 'host-a')
+    assert not ways(place, OURS, 'host-a')
     add(f'{USER[:2]}*@host-b')
-    assert ways(place, client, 'host-b')
+    assert ways(place, OURS, 'host-b')
 
 
 def test_key_is_seen_only_where_it_can_be_used(place, add):
