@@ -729,11 +729,32 @@ close_child(struct link *link)
 	link->status = WIFEXITED(status) ? WEXITSTATUS(status) : 255;
 }
 
+/* The remote program may have a word to say yet, and fails when nobody is there to take it; one that
+ * goes on sending was given up. */
+static void
+drain(const struct link *link)
+{
+	struct pollfd wait = {.fd = link->in, .events = POLLIN};
+	uint8_t dropped[4096];
+	size_t total = 0;
+	ssize_t got = 1;
+
+	while (got != 0 && total < PIPE_ROOM) {
+		if (poll(&wait, 1, -1) < 0 && errno != EINTR)
+			return;
+		got = read(link->in, dropped, sizeof dropped);
+		if (got < 0 && errno != EAGAIN && errno != EINTR)
+			return;
+		total += got > 0 ? (size_t)got : 0;
+	}
+}
+
 static void
 close_shared(struct link *link)
 {
-	if (link->in >= 0)
-		close(link->in);
+	if (!link->ended)
+		drain(link);
+	close(link->in);
 	link->status = nacre_mux_session_status(&link->shared);
 	nacre_mux_close(&link->shared);
 }
