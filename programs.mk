@@ -12,7 +12,7 @@ sources_ssh-keyscan := $(wildcard ssh/keyscan*.c)
 sources_ssh-add := $(wildcard ssh/add*.c)
 sources_ssh-keygen := $(wildcard ssh/keygen*.c)
 scp_shared := $(addprefix scp/,connection_options.c link.c location.c message.c meter.c pump.c words.c)
-sources_scp := scp/scp.c scp/options.c scp/copy.c scp/legacy.c $(scp_shared)
+sources_scp := scp/scp.c scp/options.c scp/copy.c scp/legacy.c scp/brace.c $(scp_shared)
 sources_sftp := $(wildcard scp/sftp*.c) $(scp_shared)
 libs_sftp := $(shell $(PKG_CONFIG) --libs libedit 2>/dev/null || echo -ledit)
 # Beside sftp-server: programs that other programs start.

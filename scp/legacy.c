@@ -27,7 +27,8 @@ struct peer {
 	struct link *link; /* NULL: standard input and output */
 	struct meter *meter;
 	uint64_t errors;
-	const char *pattern; /* what a name of the first level must match, or NULL */
+	struct words
+	    patterns; /* what a name of the first level must match one of; none: any will do */
 	bool broken;
 };
 
@@ -123,6 +124,17 @@ read_line(struct peer *peer, uint8_t first, struct nacre_buffer *line)
 	return true;
 }
 
+/* What the other end says, as it is but for bytes that a terminal would act on. */
+static void
+tell(struct nacre_span text)
+{
+	char *copy = nacre_span_to_string(text);
+
+	if (copy != NULL)
+		fprintf(stderr, "%s\n", make_visible(copy));
+	free(copy);
+}
+
 /* 0: go on; 1: the other end refused this; -1: nothing goes on. */
 static int
 read_answer(struct peer *peer)
@@ -147,12 +159,8 @@ read_answer(struct peer *peer)
 		text.data++;
 		text.length--;
 	}
-	if (peer->link != NULL && text.length > 0) {
-		for (size_t i = 0; i < text.length; i++)
-			fputc(text.data[i] < 0x20 || text.data[i] == 0x7f ? '?' : text.data[i],
-			    stderr);
-		fputc('\n', stderr);
-	}
+	if (peer->link != NULL && text.length > 0)
+		tell(text);
 	nacre_buffer_free(&line);
 	peer->errors++;
 	if (result < 0)
@@ -455,8 +463,14 @@ sink_directory(struct peer *peer, const char *path, const struct nacre_rcp_messa
 static bool
 name_was_asked_for(const struct peer *peer, const char *name, bool top)
 {
-	return !top || peer->pattern == NULL || fnmatch(peer->pattern, name, 0) == 0 ||
-	       strcmp(peer->pattern, name) == 0;
+	bool matches = !top || peer->patterns.count == 0;
+
+	for (size_t i = 0; i < peer->patterns.count && !matches; i++) {
+		const char *pattern = peer->patterns.items[i];
+
+		matches = fnmatch(pattern, name, 0) == 0 || strcmp(pattern, name) == 0;
+	}
+	return matches;
 }
 
 static bool
@@ -515,8 +529,7 @@ sink_message(struct peer *peer, struct nacre_span line, const char *target, bool
 	case NACRE_RCP_FATAL:
 		peer->errors++;
 		if (peer->link != NULL)
-			fprintf(stderr, "%.*s\n", (int)message.name.length,
-			    (const char *)message.name.data);
+			tell(message.name);
 		peer->broken |= message.kind == NACRE_RCP_FATAL;
 		return peer->broken ? 1 : 0;
 	case NACRE_RCP_END:
@@ -638,6 +651,19 @@ upload(const struct options *options, const struct location *sources, size_t cou
 	return peer.errors;
 }
 
+/* A remote shell makes several paths of braces; the last component of each may come. */
+static void
+expect_names(struct peer *peer, const char *path)
+{
+	struct words paths = {0};
+
+	if (!brace_expand(path, &paths))
+		die("%s: too many names; -T takes whatever the server sends", path);
+	for (size_t i = 0; i < paths.count; i++)
+		words_add(&peer->patterns, base_of(paths.items[i]));
+	words_free(&paths);
+}
+
 static uint64_t
 download(const struct options *options, const struct location *source,
     const struct location *target, struct meter *meter, bool to_directory)
@@ -646,12 +672,14 @@ download(const struct options *options, const struct location *source,
 	char *path = without_slashes(source->path);
 	const char *base = base_of(path);
 	/* ".", ".." and "~" are named by the server. */
-	bool named = base[0] != '\0' && strcmp(base, ".") != 0 && strcmp(base, "..") != 0 &&
-		     base[0] != '~' && strpbrk(base, "{$`") == NULL;
+	bool named =
+	    base[0] != '\0' && strcmp(base, ".") != 0 && strcmp(base, "..") != 0 && base[0] != '~';
 
-	peer.pattern = options->trust_names || !named ? NULL : base;
+	if (named && !options->trust_names)
+		expect_names(&peer, path);
 	peer.link = open_remote(options, source, "-f", false);
 	sink_all(&peer, target->path, to_directory);
+	words_free(&peer.patterns);
 	free(path);
 	if (link_close(peer.link) != 0 && peer.errors == 0)
 		peer.errors++;

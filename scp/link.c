@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 #define PIPE_ROOM ((size_t)256 * 1024)
-#define LINKS_MAX 2
+#define LINKS_MAX (2 * JOBS_MAX)
 
 extern char **environ;
 

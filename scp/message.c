@@ -22,6 +22,16 @@ message_prefix(const char *text)
 	prefix = text;
 }
 
+char *
+make_visible(char *text)
+{
+	for (char *p = text; *p != '\0'; p++)
+		if (((unsigned char)*p < 0x20 && *p != '\t' && (*p != '\n' || p[1] != '\0')) ||
+		    *p == 0x7f)
+			*p = '?';
+	return text;
+}
+
 struct nacre_buffer *
 message_divert(struct nacre_buffer *to)
 {

@@ -83,18 +83,15 @@ format_time(char *text, size_t length, double seconds)
 		snprintf(text, length, "  %02lu:%02lu", whole / 60, whole % 60);
 }
 
-/* Bytes that a terminal would act on are shown as '?'. */
 static void
 put_name(char *line, size_t width, const char *name)
 {
-	size_t length = strlen(name);
+	const size_t length = strlen(name) < width ? strlen(name) : width;
 
-	for (size_t i = 0; i < width; i++) {
-		unsigned char c = i < length ? (unsigned char)name[i] : ' ';
-
-		line[i] = c < 0x20 || c == 0x7f ? '?' : (char)c;
-	}
+	memcpy(line, name, length);
+	memset(line + length, ' ', width - length);
 	line[width] = '\0';
+	make_visible(line);
 }
 
 static void
@@ -109,7 +106,7 @@ draw(struct meter *meter, bool done, uint64_t now)
 	    meter->size > 0 ? (unsigned)((double)meter->copied * 100 / (double)meter->size) : 100;
 	char name[LINE_MAX_ + 1], size[16], speed[24], when[24];
 
-	put_name(name, name_width, meter->name);
+	put_name(name, name_width, meter->name != NULL ? meter->name : "");
 	format_size(size, sizeof size, (double)meter->copied);
 	format_rate(speed, sizeof speed, rate);
 	if (done)
@@ -168,4 +165,25 @@ meter_finish(struct meter *meter, const char *name, uint64_t size, uint64_t copi
 	draw(meter, true, nacre_clock_ms());
 	free(meter->name);
 	meter->name = NULL;
+}
+
+void
+meter_show_tree(struct meter *meter, const struct nacre_transfer_progress *progress, bool finished)
+{
+	const uint64_t done = progress->files_done + progress->files_failed;
+	char name[64];
+
+	if (meter == NULL)
+		return;
+	if (meter->name == NULL)
+		meter_start(meter, "", 0);
+	snprintf(name, sizeof name, "%llu of %llu files", (unsigned long long)done,
+	    (unsigned long long)progress->files_found);
+	free(meter->name);
+	meter->name = strdup(name);
+	meter->size = progress->bytes_found;
+	if (finished)
+		meter_finish(meter, name, progress->bytes_found, progress->bytes_done);
+	else
+		meter_update(meter, progress->bytes_done);
 }

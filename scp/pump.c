@@ -5,6 +5,35 @@
 
 #define PATIENCE 1500 /* ms for the answers to what is given up */
 
+/* Lanes, of which each has a link at one side or at both. */
+#define LINKS_MAX (2 * JOBS_MAX)
+
+struct line {
+	struct link *link;
+	enum nacre_transfer_side side;
+	size_t lane;
+};
+
+static void
+show_file(struct pump *pump, const struct nacre_transfer_event *event)
+{
+	const bool done = event->kind == NACRE_TRANSFER_DONE;
+
+	if (done && !event->ok && pump->accounts && pump->interrupted != NULL &&
+	    *pump->interrupted != 0)
+		complain("%s: not complete", event->text);
+	if (pump->whole)
+		return;
+	if (done && event->ok)
+		meter_finish(pump->meter, event->text, event->size, event->copied);
+	if (!done && pump->metered == 0) {
+		meter_start(pump->meter, event->text, event->size);
+		pump->metered = event->file;
+	}
+	if (done && event->file == pump->metered)
+		pump->metered = 0;
+}
+
 void
 pump_show_events(struct pump *pump, struct nacre_transfer *transfer)
 {
@@ -13,40 +42,42 @@ pump_show_events(struct pump *pump, struct nacre_transfer *transfer)
 	while (nacre_transfer_next_event(transfer, &event)) {
 		if (event.kind == NACRE_TRANSFER_ERROR)
 			complain("%s", event.text);
-		else if (event.kind == NACRE_TRANSFER_DONE && event.ok)
-			meter_finish(pump->meter, event.text, event.size, event.copied);
-		else if (event.kind == NACRE_TRANSFER_BEGUN && pump->metered == 0) {
-			meter_start(pump->meter, event.text, event.size);
-			pump->metered = event.file;
-		} else if (event.kind == NACRE_TRANSFER_DIRECTORY && pump->directory != NULL)
+		else if (event.kind == NACRE_TRANSFER_DONE || event.kind == NACRE_TRANSFER_BEGUN)
+			show_file(pump, &event);
+		else if (event.kind == NACRE_TRANSFER_DIRECTORY && pump->directory != NULL)
 			say("%s %s\n", pump->directory, event.text);
-		if (event.kind == NACRE_TRANSFER_DONE && event.file == pump->metered)
-			pump->metered = 0;
+		else if (event.kind == NACRE_TRANSFER_PLAN)
+			say("%s\n", event.text);
 	}
 }
 
 static void
-show_progress(struct pump *pump, struct nacre_transfer *transfer)
+show_progress(struct pump *pump, struct nacre_transfer *transfer, bool finished)
 {
 	struct nacre_transfer_progress progress;
 
 	if (pump->meter == NULL)
 		return;
 	nacre_transfer_progress(transfer, &progress);
-	if (progress.file != 0 && progress.file == pump->metered)
+	if (pump->whole)
+		meter_show_tree(pump->meter, &progress, finished);
+	else if (progress.file != 0 && progress.file == pump->metered)
 		meter_update(pump->meter, progress.file_copied);
 }
 
 static void
-send_side(struct nacre_transfer *transfer, enum nacre_transfer_side side, struct link *link)
+send_line(struct nacre_transfer *transfer, const struct line *line)
 {
+	struct link *link = line->link;
+
 	for (;;) {
 		size_t length, used;
 		uint8_t *room = link_room(link, &length);
 
 		if (room == NULL)
 			break;
-		used = nacre_transfer_output(transfer, side, room, length, nacre_clock_ms());
+		used = nacre_transfer_output(
+		    transfer, line->lane, line->side, room, length, nacre_clock_ms());
 		link_commit(link, used);
 		if (used == 0)
 			break;
@@ -59,14 +90,16 @@ send_side(struct nacre_transfer *transfer, enum nacre_transfer_side side, struct
 
 /* False when the connection is gone and the transfer is not through. */
 static bool
-receive_side(struct nacre_transfer *transfer, enum nacre_transfer_side side, struct link *link)
+receive_line(struct nacre_transfer *transfer, const struct line *line)
 {
+	struct link *link = line->link;
 	struct nacre_span data;
 
 	while (link_data(link, &data)) {
 		size_t length = data.length;
 
-		if (nacre_transfer_receive(transfer, side, data, nacre_clock_ms()) != 0)
+		if (nacre_transfer_receive(
+			transfer, line->lane, line->side, data, nacre_clock_ms()) != 0)
 			return true; /* an event says why */
 		link_consumed(link, length);
 	}
@@ -83,24 +116,50 @@ wait_time(const struct pump *pump, const struct nacre_transfer *transfer)
 	return pump->meter != NULL ? 1000 : -1;
 }
 
+static size_t
+gather_lines(const struct pump *pump, struct line *lines)
+{
+	size_t count = 0;
+
+	for (size_t lane = 0; lane <= pump->more_count; lane++) {
+		struct link *source = lane == 0 ? pump->source : pump->more_sources[lane - 1];
+		struct link *target = lane == 0 ? pump->target : pump->more_targets[lane - 1];
+
+		if (source != NULL)
+			lines[count++] = (struct line){source, NACRE_TRANSFER_SOURCE, lane};
+		if (target != NULL)
+			lines[count++] = (struct line){target, NACRE_TRANSFER_TARGET, lane};
+	}
+	return count;
+}
+
+/* Waits for the links and takes what came; false when a connection is gone. */
+static bool
+wait_and_receive(
+    struct nacre_transfer *transfer, const struct line *lines, size_t count, int64_t patience)
+{
+	struct link *links[LINKS_MAX];
+	bool wants[LINKS_MAX];
+
+	for (size_t i = 0; i < count; i++) {
+		links[i] = lines[i].link;
+		wants[i] = nacre_transfer_wants_input(transfer, lines[i].side);
+	}
+	link_wait(links, wants, count, patience);
+	for (size_t i = 0; i < count; i++)
+		if (!receive_line(transfer, &lines[i]))
+			return false;
+	return true;
+}
+
 /* The main loop. */
 void
 pump_run(struct pump *pump, struct nacre_transfer *transfer)
 {
-	struct link *links[2];
-	enum nacre_transfer_side sides[2];
-	bool wants[2];
-	size_t count = 0;
+	struct line lines[LINKS_MAX];
+	const size_t count = gather_lines(pump, lines);
 	uint64_t given_up = UINT64_MAX;
 
-	if (pump->source != NULL) {
-		links[count] = pump->source;
-		sides[count++] = NACRE_TRANSFER_SOURCE;
-	}
-	if (pump->target != NULL) {
-		links[count] = pump->target;
-		sides[count++] = NACRE_TRANSFER_TARGET;
-	}
 	while (!pump->lost && nacre_clock_ms() < given_up) {
 		if (pump->interrupted != NULL && *pump->interrupted != 0 &&
 		    given_up == UINT64_MAX) {
@@ -108,20 +167,17 @@ pump_run(struct pump *pump, struct nacre_transfer *transfer)
 			given_up = nacre_clock_ms() + PATIENCE;
 		}
 		for (size_t i = 0; i < count; i++)
-			send_side(transfer, sides[i], links[i]);
+			send_line(transfer, &lines[i]);
 		pump_show_events(pump, transfer);
-		show_progress(pump, transfer);
+		show_progress(pump, transfer, false);
 		if (nacre_transfer_finished(transfer))
 			break;
-		for (size_t i = 0; i < count; i++)
-			wants[i] = nacre_transfer_wants_input(transfer, sides[i]);
-		link_wait(links, wants, count,
+		pump->lost = !wait_and_receive(transfer, lines, count,
 		    given_up == UINT64_MAX ? wait_time(pump, transfer) : PATIENCE / 10);
-		for (size_t i = 0; i < count && !pump->lost; i++) {
-			pump->lost = !receive_side(transfer, sides[i], links[i]);
-			if (pump->lost)
-				complain("Connection closed");
-		}
+		if (pump->lost)
+			complain("Connection closed");
 	}
 	pump_show_events(pump, transfer);
+	if (!pump->lost)
+		show_progress(pump, transfer, true);
 }

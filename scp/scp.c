@@ -133,6 +133,8 @@ copy_some(const struct options *options, struct location *sources, size_t count,
 	size_t same = 1;
 
 	if (!sources[0].remote && !target->remote) {
+		if (options_need_sftp(options))
+			die("long options need a remote host");
 		note_status(status, copy_locally(options, &sources[0], target->path));
 		return 1;
 	}

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <sys/types.h>
 
+#define JOBS_MAX 16
+
 /* A list of words that grows; NULL at its end. */
 struct words {
 	char **items;
@@ -20,6 +22,10 @@ struct options {
 	bool recursive, preserve, quiet, legacy, direct, trust_names;
 	/* This is the remote end of the old protocol: -f, -t, and -d, the target is a directory. */
 	bool source, sink, to_directory;
+	/* The long options. */
+	bool resume, sync, checksum, prune, atomic, keep, dry_run;
+	struct words excluded;
+	unsigned jobs; /* connections at once, 1 at least */
 	unsigned verbose;
 	uint64_t rate; /* bytes per second, 0: no bound */
 	uint32_t requests, block;
@@ -41,6 +47,9 @@ struct location {
 /* message.c: a line on standard output, or on standard error; die() ends the program with status
  * 255. Control characters are shown in octal, but for a newline at the end. */
 void message_prefix(const char *text);
+/* Bytes that a terminal would act on become '?', in place, but for a newline at the end; returns
+ * "text". */
+char *make_visible(char *text);
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void die(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
@@ -70,6 +79,8 @@ void option_accept_version_2(struct options *options, const char *unused); /* -2
 void usage(void) __attribute__((noreturn));
 /* Reads the options; returns where in "argv" the operands begin. */
 int options_read(struct options *options, int argc, char **argv);
+/* True with long options that the old protocol and cp(1) know nothing of. */
+bool options_need_sftp(const struct options *options);
 
 /* location.c: dies when the text is an URI that makes no sense. */
 void location_parse(struct location *location, const char *text);
@@ -112,15 +123,23 @@ void meter_start(struct meter *meter, const char *name, uint64_t size);
 /* Draws at most every so often; "copied" in bytes. */
 void meter_update(struct meter *meter, uint64_t copied);
 void meter_finish(struct meter *meter, const char *name, uint64_t size, uint64_t copied);
+/* The line of a tree: files and bytes that were found and that are done. */
+void meter_show_tree(
+    struct meter *meter, const struct nacre_transfer_progress *progress, bool finished);
 void meter_free(struct meter *meter);
 
 /* pump.c */
 struct pump {
 	struct link *source, *target; /* NULL: local */
-	struct meter *meter;          /* or NULL */
+	/* More connections like these, for lanes 1 and up of the transfer. */
+	struct link *more_sources[JOBS_MAX - 1], *more_targets[JOBS_MAX - 1];
+	size_t more_count;
+	struct meter *meter;   /* or NULL */
 	const char *directory; /* what is said of each directory, in front of its name, or NULL */
 	const volatile sig_atomic_t *interrupted; /* by the person: the rest is given up; or NULL */
 	bool lost;                                /* a connection; it was said */
+	bool whole;                               /* the meter is for all files together */
+	bool accounts;                            /* what was given up is named */
 	uint64_t metered;                         /* the file whose line is drawn */
 };
 /* Tells the person what a transfer has to tell. */
@@ -131,6 +150,9 @@ void pump_run(struct pump *pump, struct nacre_transfer *transfer);
 /* copy.c: SFTP. Returns an exit status. */
 int copy_by_sftp(
     const struct options *options, struct location *sources, size_t count, struct location *target);
+
+/* brace.c: adds what a shell makes of the braces in "text"; false when that is too much. */
+bool brace_expand(const char *text, struct words *words);
 
 /* legacy.c: the rcp protocol. Returns an exit status. */
 int copy_by_rcp(

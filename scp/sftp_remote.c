@@ -81,8 +81,8 @@ send_requests(struct remote *remote)
 		size_t used = nacre_sftp_output(remote->sftp, place, room, nacre_clock_ms());
 		for (const struct remote_transfer *one = remote->transfers;
 		     one != NULL && used < room; one = one->next)
-			used += nacre_transfer_output(
-			    one->transfer, one->side, place + used, room - used, nacre_clock_ms());
+			used += nacre_transfer_output(one->transfer, 0, one->side, place + used,
+			    room - used, nacre_clock_ms());
 		link_commit(remote->link, used);
 		if (used == 0)
 			break;

@@ -58,6 +58,8 @@ static const struct {
     {"copy-data", "1", NACRE_SFTP_COPY_DATA},
     {"home-directory", "1", NACRE_SFTP_HOME_DIRECTORY},
     {"users-groups-by-id@openssh.com", "1", NACRE_SFTP_USERS_GROUPS_BY_ID},
+    {"check-file-name", "1", NACRE_SFTP_CHECK_FILE},
+    {"exchange@nacre", "1", NACRE_SFTP_EXCHANGE},
 };
 
 /* What may answer a request besides a status. */

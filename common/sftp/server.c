@@ -44,6 +44,10 @@ const struct server_request server_requests[] = {
     {NACRE_SFTP_EXTENDED, "home-directory", "home-directory", "1", server_home_directory, false},
     {NACRE_SFTP_EXTENDED, "users-groups-by-id", "users-groups-by-id@openssh.com", "1",
 	server_users_groups, false},
+    {NACRE_SFTP_EXTENDED, "check-file-name", "check-file-name", "1", server_check_file_name, false},
+    {NACRE_SFTP_EXTENDED, "check-file-handle", "check-file-handle", "1", server_check_file_handle,
+	false},
+    {NACRE_SFTP_EXTENDED, "exchange", "exchange@nacre", "1", server_exchange, true},
 };
 const size_t server_request_count = sizeof server_requests / sizeof server_requests[0];
 _Static_assert(sizeof server_requests / sizeof server_requests[0] <= SERVER_REQUESTS_MAX,
@@ -178,7 +182,8 @@ send_version(struct nacre_sftp_server *server)
 	nacre_put_byte(&server->output, NACRE_SFTP_VERSION_REPLY);
 	nacre_put_u32(&server->output, NACRE_SFTP_VERSION);
 	for (size_t i = 0; i < server_request_count; i++) {
-		if (server_requests[i].extension == NULL || (server->denied & 1U << i) != 0)
+		if (server_requests[i].extension == NULL ||
+		    (server->denied & UINT64_C(1) << i) != 0)
 			continue;
 		nacre_put_cstring(&server->output, server_requests[i].extension);
 		nacre_put_cstring(&server->output, server_requests[i].version);
@@ -219,7 +224,7 @@ request_find(uint8_t message, struct nacre_reader *request)
 static bool
 request_refused(struct nacre_sftp_server *server, const struct server_request *row)
 {
-	if ((server->denied & 1U << (row - server_requests)) != 0) {
+	if ((server->denied & UINT64_C(1) << (row - server_requests)) != 0) {
 		server_log(server, NACRE_LOG_VERBOSE, "Refusing denied %s request", row->name);
 		return true;
 	}
@@ -356,7 +361,7 @@ nacre_sftp_server_sent(struct nacre_sftp_server *server, size_t length)
 
 /* The bits of the requests that a list names; false when one is unknown. */
 static bool
-requests_of_list(const char *text, uint32_t *requests)
+requests_of_list(const char *text, uint64_t *requests)
 {
 	struct nacre_span list = nacre_span_of(text), name;
 
@@ -369,7 +374,7 @@ requests_of_list(const char *text, uint32_t *requests)
 			i++;
 		if (i == server_request_count)
 			return false;
-		*requests |= 1U << i;
+		*requests |= UINT64_C(1) << i;
 	}
 	return true;
 }
@@ -377,7 +382,7 @@ requests_of_list(const char *text, uint32_t *requests)
 static int
 set_policy(struct nacre_sftp_server *server, const struct nacre_sftp_server_options *options)
 {
-	uint32_t listed;
+	uint64_t listed;
 
 	server->read_only = options->read_only;
 	if (options->denied != NULL) {

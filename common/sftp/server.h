@@ -13,7 +13,7 @@
 /* What a handler returns besides a status to be sent. */
 enum { HANDLER_REPLIED = -1, HANDLER_MALFORMED = -2 };
 
-#define SERVER_REQUESTS_MAX 32
+#define SERVER_REQUESTS_MAX 64
 
 struct server_handle {
 	enum { HANDLE_FREE, HANDLE_FILE, HANDLE_DIRECTORY } kind;
@@ -36,7 +36,7 @@ struct name_cache_entry {
 
 struct nacre_sftp_server {
 	bool initialized, read_only;
-	uint32_t denied; /* a bit for each row of server_requests */
+	uint64_t denied; /* a bit for each row of server_requests */
 	char *user, *home, *peer;
 	void (*log)(enum nacre_log_level level, const char *format, va_list arguments);
 	enum nacre_log_level log_level;
@@ -117,6 +117,7 @@ SERVER_HANDLER(server_readlink);
 SERVER_HANDLER(server_symlink);
 SERVER_HANDLER(server_posix_rename);
 SERVER_HANDLER(server_hardlink);
+SERVER_HANDLER(server_exchange);
 /* server_directory.c */
 SERVER_HANDLER(server_opendir);
 SERVER_HANDLER(server_readdir);
@@ -131,6 +132,9 @@ SERVER_HANDLER(server_expand_path);
 SERVER_HANDLER(server_copy_data);
 SERVER_HANDLER(server_home_directory);
 SERVER_HANDLER(server_users_groups);
+/* server_check.c */
+SERVER_HANDLER(server_check_file_name);
+SERVER_HANDLER(server_check_file_handle);
 
 /* Canonical form of a path whose last component may be missing; false with errno. */
 bool server_canonical_path(const char *path, char canonical[PATH_MAX]);

@@ -296,6 +296,20 @@ server_posix_rename(struct nacre_sftp_server *server, uint32_t id, struct nacre_
 	return act_on_two(server, request, "posix-rename", rename);
 }
 
+static int
+exchange(const char *first, const char *second)
+{
+	return renameat2(AT_FDCWD, first, AT_FDCWD, second, RENAME_EXCHANGE);
+}
+
+/* exchange@nacre: the two names change places in one step, so that neither is ever missing. */
+int
+server_exchange(struct nacre_sftp_server *server, uint32_t id, struct nacre_reader *request)
+{
+	(void)id;
+	return act_on_two(server, request, "exchange", exchange);
+}
+
 int
 server_hardlink(struct nacre_sftp_server *server, uint32_t id, struct nacre_reader *request)
 {

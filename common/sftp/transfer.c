@@ -104,6 +104,32 @@ transfer_warning(struct nacre_transfer *transfer, const char *format, ...)
 }
 
 void
+transfer_plan(struct nacre_transfer *transfer, const char *format, ...)
+{
+	va_list arguments;
+	char *text;
+	int length;
+
+	va_start(arguments, format);
+	length = vasprintf(&text, format, arguments);
+	va_end(arguments);
+	if (length < 0) {
+		transfer_fatal(transfer, nacre_error_string(NACRE_ERROR_MEMORY));
+		return;
+	}
+	transfer_event(transfer, NACRE_TRANSFER_PLAN, NULL, text, true);
+	free(text);
+}
+
+bool
+transfer_sets_times(const struct nacre_transfer *transfer)
+{
+	const struct nacre_transfer_options *options = &transfer->options;
+
+	return options->preserve || options->sync || options->verify;
+}
+
+void
 transfer_fatal(struct nacre_transfer *transfer, const char *text)
 {
 	if (transfer->fatal)
@@ -264,9 +290,12 @@ transfer_rate_count(struct nacre_transfer *transfer, uint64_t bytes)
 uint64_t
 nacre_transfer_deadline(const struct nacre_transfer *transfer)
 {
-	if (transfer_rate_allows(transfer) || transfer->movers.count == 0)
+	if (transfer_rate_allows(transfer))
 		return UINT64_MAX;
-	return transfer->rate_time - RATE_SLACK;
+	for (size_t i = 0; i < transfer->lane_count; i++)
+		if (transfer->lanes[i].movers.count > 0 || transfer->lanes[i].blocks != NULL)
+			return transfer->rate_time - RATE_SLACK;
+	return UINT64_MAX;
 }
 
 /* Schedule ---------------------------------------------------------------------------------- */
@@ -295,11 +324,27 @@ files_limit(const struct nacre_transfer *transfer)
 bool
 transfer_has_room(const struct nacre_transfer *transfer)
 {
-	for (size_t i = 0; i < 2; i++)
-		if (transfer->ends[i] != NULL &&
-		    nacre_sftp_output_length(transfer->ends[i]) >= QUEUE_BOUND)
-			return false;
+	for (size_t i = 0; i < transfer->lane_count; i++)
+		for (size_t side = 0; side < 2; side++)
+			if (transfer->ends[side] != NULL &&
+			    nacre_sftp_output_length(transfer->lanes[i].ends[side]) >= QUEUE_BOUND)
+				return false;
 	return true;
+}
+
+/* The connection with the least to do. A directory that is not made yet is known to its own only:
+ * what comes behind MKDIR there finds it. */
+static size_t
+choose_lane(const struct nacre_transfer *transfer, const struct file *file)
+{
+	size_t chosen = 0;
+
+	if (file->directory != NULL && file->directory->creating)
+		return 0;
+	for (size_t i = 1; i < transfer->lane_count; i++)
+		if (transfer->lanes[i].in_flight < transfer->lanes[chosen].in_flight)
+			chosen = i;
+	return chosen;
 }
 
 static void
@@ -315,7 +360,9 @@ admit_files(struct nacre_transfer *transfer)
 				return;
 			continue;
 		}
+		file->lane = choose_lane(transfer, file);
 		transfer->in_flight++;
+		transfer->lanes[file->lane].in_flight++;
 		file_start(transfer, file);
 	}
 }
@@ -347,22 +394,25 @@ schedule(struct nacre_transfer *transfer)
 	}
 	tree_start_listings(transfer);
 	admit_files(transfer);
-	file_schedule_reads(transfer);
+	for (size_t i = 0; i < transfer->lane_count; i++)
+		file_schedule_reads(transfer, &transfer->lanes[i]);
 }
 
 static void
 own_requests(struct nacre_transfer *transfer, void *owner)
 {
-	for (size_t i = 0; i < 2; i++)
-		if (transfer->ends[i] != NULL)
-			nacre_sftp_set_owner(transfer->ends[i], owner);
+	for (size_t i = 0; i < transfer->lane_count; i++)
+		for (size_t side = 0; side < 2; side++)
+			if (transfer->ends[side] != NULL)
+				nacre_sftp_set_owner(transfer->lanes[i].ends[side], owner);
 }
 
 size_t
-nacre_transfer_output(struct nacre_transfer *transfer, enum nacre_transfer_side side, uint8_t *room,
-    size_t length, uint64_t now)
+nacre_transfer_output(struct nacre_transfer *transfer, size_t lane, enum nacre_transfer_side side,
+    uint8_t *room, size_t length, uint64_t now)
 {
-	struct nacre_sftp *sftp = transfer->ends[side];
+	struct nacre_sftp *sftp =
+	    lane < transfer->lane_count ? transfer->lanes[lane].ends[side] : NULL;
 	size_t used = 0, count;
 
 	if (sftp == NULL || transfer->fatal)
@@ -375,8 +425,8 @@ nacre_transfer_output(struct nacre_transfer *transfer, enum nacre_transfer_side 
 		count = nacre_sftp_output(sftp, room + used, length - used, now);
 		used += count;
 		if (nacre_sftp_output_length(sftp) == 0 && side == NACRE_TRANSFER_TARGET) {
-			size_t written =
-			    file_produce_write(transfer, room + used, length - used, used == 0);
+			size_t written = file_produce_write(transfer, &transfer->lanes[lane],
+			    room + used, length - used, used == 0);
 
 			used += written;
 			count += written;
@@ -396,10 +446,16 @@ dispatch(struct nacre_transfer *transfer, struct nacre_sftp_reply *reply)
 		tree_target_reply(transfer, kind, reply);
 	else if (kind <= TAG_GLOB_EXPAND)
 		glob_reply(transfer, kind, reply);
-	else if (kind <= TAG_DIRECTORY_SETSTAT)
+	else if (kind <= TAG_STAGE_SWAP)
 		tree_directory_reply(transfer, kind, reply);
+	else if (kind <= TAG_REMOVAL_SELF)
+		remove_reply(transfer, kind, reply);
 	else if (kind == TAG_ITEM_STAT)
 		tree_item_reply(transfer, reply);
+	else if (kind <= TAG_EXAMINE_PART || kind == TAG_SETTLE)
+		examine_reply(transfer, kind, reply);
+	else if (kind <= TAG_CHECK_READ)
+		verify_reply(transfer, kind, reply);
 	else
 		file_reply(transfer, kind, reply);
 }
@@ -419,10 +475,11 @@ nacre_transfer_reply(struct nacre_transfer *transfer, enum nacre_transfer_side s
 }
 
 int
-nacre_transfer_receive(struct nacre_transfer *transfer, enum nacre_transfer_side side,
+nacre_transfer_receive(struct nacre_transfer *transfer, size_t lane, enum nacre_transfer_side side,
     struct nacre_span bytes, uint64_t now)
 {
-	struct nacre_sftp *sftp = transfer->ends[side];
+	struct nacre_sftp *sftp =
+	    lane < transfer->lane_count ? transfer->lanes[lane].ends[side] : NULL;
 	struct nacre_sftp_reply reply;
 
 	transfer->now = now;
@@ -455,8 +512,10 @@ void
 nacre_transfer_cancel(struct nacre_transfer *transfer)
 {
 	transfer->cancelled = true;
-	for (struct file *file = transfer->movers.first; file != NULL; file = file->next)
-		file->failed = true;
+	for (size_t i = 0; i < transfer->lane_count; i++)
+		for (struct file *file = transfer->lanes[i].movers.first; file != NULL;
+		     file = file->next)
+			file->failed = true;
 }
 
 bool
@@ -479,6 +538,27 @@ descriptors_for_files(void)
 						     : 16;
 }
 
+static void
+make_lanes(struct nacre_transfer *transfer)
+{
+	const struct nacre_transfer_options *options = &transfer->options;
+
+	transfer->lane_count =
+	    options->more_count < LANES_MAX ? options->more_count + 1 : LANES_MAX;
+	for (size_t i = 0; i < transfer->lane_count; i++) {
+		struct lane *lane = &transfer->lanes[i];
+
+		for (size_t side = 0; side < 2; side++)
+			lane->ends[side] = transfer->ends[side];
+		if (i > 0 && options->source != NULL)
+			lane->ends[NACRE_TRANSFER_SOURCE] = options->more_sources[i - 1];
+		if (i > 0 && options->target != NULL)
+			lane->ends[NACRE_TRANSFER_TARGET] = options->more_targets[i - 1];
+		queue_init(&lane->movers);
+		lane->blocks_tail = &lane->blocks;
+	}
+}
+
 int
 nacre_transfer_new(
     const struct nacre_transfer_options *options, struct nacre_transfer **transfer_out)
@@ -493,16 +573,15 @@ nacre_transfer_new(
 	transfer->options = *options;
 	transfer->ends[NACRE_TRANSFER_SOURCE] = options->source;
 	transfer->ends[NACRE_TRANSFER_TARGET] = options->target;
+	make_lanes(transfer);
 	transfer->target_path = strdup(options->target_path);
 	transfer->roots_tail = &transfer->roots;
 	transfer->to_list_tail = &transfer->to_list;
 	transfer->parked_tail = &transfer->parked;
 	transfer->events_tail = &transfer->events;
 	queue_init(&transfer->found);
-	queue_init(&transfer->movers);
 	transfer->files_max = descriptors_for_files();
 	transfer->window = WINDOW_START;
-	transfer->blocks_tail = &transfer->blocks;
 	transfer->least_delay = UINT64_MAX;
 	if (transfer->target_path == NULL) {
 		free(transfer);
@@ -555,6 +634,17 @@ nacre_transfer_add_known(struct nacre_transfer *transfer, const char *path,
 	return 0;
 }
 
+static void
+free_blocks(struct lane *lane)
+{
+	struct block *block;
+
+	while ((block = lane->blocks) != NULL) {
+		lane->blocks = block->next;
+		free(block);
+	}
+}
+
 void
 nacre_transfer_free(struct nacre_transfer *transfer)
 {
@@ -562,17 +652,14 @@ nacre_transfer_free(struct nacre_transfer *transfer)
 
 	if (transfer == NULL)
 		return;
-	for (size_t i = 0; i < 2; i++)
-		if (transfer->ends[i] != NULL)
-			nacre_sftp_forget(transfer->ends[i], transfer);
+	for (size_t i = 0; i < transfer->lane_count; i++)
+		for (size_t side = 0; side < 2; side++)
+			if (transfer->ends[side] != NULL)
+				nacre_sftp_forget(transfer->lanes[i].ends[side], transfer);
 	while (transfer->objects != NULL)
 		object_free(transfer->objects);
-	while (transfer->blocks != NULL) {
-		struct block *block = transfer->blocks;
-
-		transfer->blocks = block->next;
-		free(block);
-	}
+	for (size_t i = 0; i < transfer->lane_count; i++)
+		free_blocks(&transfer->lanes[i]);
 	while ((node = transfer->events) != NULL) {
 		transfer->events = node->next;
 		free(node);

@@ -18,6 +18,8 @@
 #define WRITE_SMALL  4096
 #define QUEUE_BOUND  ((size_t)256 * 1024)
 #define FILES_LEAST  8
+#define SPLIT_LEAST  ((uint64_t)16 * 1024 * 1024) /* of a range that a connection copies */
+#define SPLIT_STEP   ((uint64_t)1024 * 1024)
 
 static bool
 is_remote(const struct nacre_transfer *transfer, enum nacre_transfer_side side)
@@ -25,7 +27,20 @@ is_remote(const struct nacre_transfer *transfer, enum nacre_transfer_side side)
 	return transfer->ends[side] != NULL;
 }
 
-static const char *
+struct nacre_sftp *
+file_end(
+    const struct nacre_transfer *transfer, const struct file *file, enum nacre_transfer_side side)
+{
+	return transfer->lanes[file->lane].ends[side];
+}
+
+const char *
+file_write_path(const struct file *file)
+{
+	return file->part_path != NULL ? file->part_path : file->target_path;
+}
+
+const char *
 file_name(const char *path)
 {
 	const char *slash = strrchr(path, '/');
@@ -45,6 +60,8 @@ file_destroy(struct tracked *object)
 		file->incoming = block->next;
 		free(block);
 	}
+	check_free(file);
+	free(file->part_path);
 	free(file->source_path);
 	free(file->target_path);
 	free(file);
@@ -68,12 +85,41 @@ file_new(struct nacre_transfer *transfer, struct directory *directory, char *sou
 	file->target_path = target_path;
 	file->attributes = *attributes;
 	file->fd = -1;
-	file->end = UINT64_MAX;
+	file->end = file->limit = UINT64_MAX;
 	file->number = ++transfer->next_number;
 	if (directory != NULL)
 		directory->references++;
 	object_track(transfer, &file->tracked, file_destroy);
 	return file;
+}
+
+static void file_check(struct nacre_transfer *transfer, struct file *file);
+
+static void
+close_source(struct nacre_transfer *transfer, struct file *file)
+{
+	if (file->source.open && is_remote(transfer, NACRE_TRANSFER_SOURCE))
+		transfer_sent(transfer,
+		    nacre_sftp_handle_request(file_end(transfer, file, NACRE_TRANSFER_SOURCE),
+			NACRE_SFTP_CLOSE, handle_span(&file->source), NULL));
+	file->source.open = false;
+}
+
+/* A range of a file is through. */
+static void
+range_done(struct nacre_transfer *transfer, struct file *file)
+{
+	struct file *master = file->master;
+
+	if (file->failed)
+		file_fail(transfer, master);
+	master->copied += file->copied;
+	master->ranges--;
+	if (transfer->current == file)
+		transfer->current = master;
+	transfer->lanes[file->lane].in_flight--;
+	object_free(&file->tracked);
+	file_check(transfer, master);
 }
 
 /* The end of a file's way, good or not. */
@@ -82,10 +128,11 @@ file_done(struct nacre_transfer *transfer, struct file *file)
 {
 	struct directory *directory = file->directory;
 
-	if (file->source.open && is_remote(transfer, NACRE_TRANSFER_SOURCE))
-		transfer_sent(
-		    transfer, nacre_sftp_handle_request(transfer->ends[NACRE_TRANSFER_SOURCE],
-				  NACRE_SFTP_CLOSE, handle_span(&file->source), NULL));
+	close_source(transfer, file);
+	if (file->master != NULL) {
+		range_done(transfer, file);
+		return;
+	}
 	if (file->failed)
 		transfer->progress.files_failed++;
 	else
@@ -96,15 +143,23 @@ file_done(struct nacre_transfer *transfer, struct file *file)
 	if (transfer->current == file)
 		transfer->current = NULL;
 	transfer->in_flight--;
+	transfer->lanes[file->lane].in_flight--;
 	object_free(&file->tracked);
 	directory_release(transfer, directory);
+}
+
+void
+file_settled(struct nacre_transfer *transfer, struct file *file, bool failed)
+{
+	file->failed |= failed;
+	file_done(transfer, file);
 }
 
 static void
 fail_upload(struct nacre_transfer *transfer, struct file *file)
 {
 	file->failed = true;
-	if (transfer->options.brief && file->directory == NULL)
+	if ((transfer->options.brief && file->directory == NULL) || file->master != NULL)
 		return;
 	transfer_error(
 	    transfer, "failed to upload file %s to %s", file->source_path, file->target_path);
@@ -115,12 +170,12 @@ fail_download(struct nacre_transfer *transfer, struct file *file)
 {
 	file->failed = true;
 	/* For a file that the user named, its own error says all. */
-	if (file->directory != NULL)
+	if (file->directory != NULL && file->master == NULL)
 		transfer_error(transfer, "Download of file %s to %s failed", file->source_path,
 		    file->target_path);
 }
 
-static void
+void
 file_fail(struct nacre_transfer *transfer, struct file *file)
 {
 	if (file->failed)
@@ -142,12 +197,17 @@ open_target(struct nacre_transfer *transfer, struct file *file)
 	    .permissions = file->attributes.permissions & 0777,
 	};
 
-	/* Not cut yet: it may be the very file that is read at this end. */
+	/* Not cut yet: it may be the very file that is read at this end. A name of ours beside is
+	 * made anew, so that no link that somebody has laid there is followed. */
+	const bool made = file->part_path != NULL && !file->part_there;
+	const uint32_t flags = NACRE_SFTP_OPEN_WRITE | NACRE_SFTP_OPEN_CREATE |
+			       (made ? (uint32_t)NACRE_SFTP_OPEN_EXCLUSIVE : 0U);
+
 	file->opened_early = file->directory != NULL && file->directory->creating;
 	file->pending++;
-	transfer_sent(transfer,
-	    nacre_sftp_open(transfer->ends[NACRE_TRANSFER_TARGET], nacre_span_of(file->target_path),
-		NACRE_SFTP_OPEN_WRITE | NACRE_SFTP_OPEN_CREATE, &attributes, &tag));
+	transfer_sent(
+	    transfer, nacre_sftp_open(file_end(transfer, file, NACRE_TRANSFER_TARGET),
+			  nacre_span_of(file_write_path(file)), flags, &attributes, &tag));
 }
 
 static void
@@ -158,8 +218,45 @@ open_source(struct nacre_transfer *transfer, struct file *file)
 
 	file->pending++;
 	transfer_sent(
-	    transfer, nacre_sftp_open(transfer->ends[NACRE_TRANSFER_SOURCE],
+	    transfer, nacre_sftp_open(file_end(transfer, file, NACRE_TRANSFER_SOURCE),
 			  nacre_span_of(file->source_path), NACRE_SFTP_OPEN_READ, &none, &tag));
+}
+
+static void
+announce(struct nacre_transfer *transfer, struct file *file)
+{
+	if (file->begun)
+		return;
+	file->begun = true;
+	transfer_event(transfer, NACRE_TRANSFER_BEGUN, file, file_name(file->source_path), true);
+}
+
+static void
+open_ends(struct nacre_transfer *transfer, struct file *file)
+{
+	if (is_remote(transfer, NACRE_TRANSFER_SOURCE)) {
+		open_source(transfer, file);
+	} else if (local_open_source(transfer, file)) {
+		open_target(transfer, file);
+	} else {
+		file_fail(transfer, file);
+		file_done(transfer, file);
+		return;
+	}
+	if (file->master == NULL)
+		announce(transfer, file);
+}
+
+void
+file_copy(struct nacre_transfer *transfer, struct file *file, uint64_t offset)
+{
+	if (file->check != NULL)
+		file->part_there = (file->check->part.flags & NACRE_SFTP_ATTR_PERMISSIONS) != 0 &&
+				   S_ISREG(file->check->part.permissions);
+	check_free(file);
+	file->next_offset = file->copied = offset;
+	transfer->progress.bytes_done += offset;
+	open_ends(transfer, file);
 }
 
 void
@@ -171,28 +268,15 @@ file_start(struct nacre_transfer *transfer, struct file *file)
 		file_done(transfer, file);
 		return;
 	}
-	if (is_remote(transfer, NACRE_TRANSFER_SOURCE)) {
-		open_source(transfer, file);
-	} else if (local_open_source(transfer, file)) {
-		open_target(transfer, file);
-	} else {
-		file_fail(transfer, file);
-		file_done(transfer, file);
-		return;
-	}
-	if (file->begun)
-		return;
-	file->begun = true;
-	transfer->progress.files_found++;
-	transfer->progress.bytes_found += file->attributes.size;
-	transfer_event(transfer, NACRE_TRANSFER_BEGUN, file, file_name(file->source_path), true);
+	if (atomic_prepare(transfer, file) && !examine_start(transfer, file))
+		open_ends(transfer, file);
 }
 
 static void
 move(struct nacre_transfer *transfer, struct file *file)
 {
 	file->queued = true;
-	queue_push(&transfer->movers, file);
+	queue_push(&transfer->lanes[file->lane].movers, file);
 }
 
 /* Once more, when the server may have run out of handles, or took requests out of order and did
@@ -203,26 +287,87 @@ retry_open(struct nacre_transfer *transfer, struct file *file, const struct nacr
 	bool crowded = reply->status == NACRE_SFTP_FAILURE && transfer->in_flight > FILES_LEAST;
 	bool early = reply->status == NACRE_SFTP_NO_SUCH_FILE && file->opened_early;
 
-	if (file->retried || (!crowded && !early))
+	if (file->retried || file->master != NULL || (!crowded && !early))
 		return false;
 	file->retried = true;
-	if (file->source.open && is_remote(transfer, NACRE_TRANSFER_SOURCE)) {
-		transfer_sent(
-		    transfer, nacre_sftp_handle_request(transfer->ends[NACRE_TRANSFER_SOURCE],
-				  NACRE_SFTP_CLOSE, handle_span(&file->source), NULL));
-		file->source.open = false;
-	}
+	close_source(transfer, file);
 	if (file->fd >= 0)
 		close(file->fd);
 	file->fd = -1;
 	transfer->in_flight--;
+	transfer->lanes[file->lane].in_flight--;
 	if (crowded && transfer->files_max > FILES_LEAST)
 		transfer->files_max -= transfer->files_max / 8;
 	queue_push_front(&transfer->found, file);
 	return true;
 }
 
-static void file_check(struct nacre_transfer *transfer, struct file *file);
+/* Ranges ------------------------------------------------------------------------------------ */
+
+static void
+add_range(struct nacre_transfer *transfer, struct file *master, size_t lane, uint64_t start,
+    uint64_t limit)
+{
+	struct file *file = calloc(1, sizeof *file);
+
+	if (file == NULL || (file->source_path = strdup(master->source_path)) == NULL ||
+	    (file->target_path = strdup(file_write_path(master))) == NULL) {
+		if (file != NULL)
+			free(file->source_path);
+		free(file);
+		transfer_fatal(transfer, nacre_error_string(NACRE_ERROR_MEMORY));
+		return;
+	}
+	file->attributes = master->attributes;
+	file->number = master->number;
+	file->fd = -1;
+	file->end = UINT64_MAX;
+	file->examined = file->begun = true;
+	file->next_offset = start;
+	file->limit = limit;
+	file->lane = lane;
+	file->master = master;
+	master->ranges++;
+	transfer->lanes[lane].in_flight++;
+	object_track(transfer, &file->tracked, file_destroy);
+	open_ends(transfer, file);
+}
+
+/* A file of full size from the beginning: what a broken copy leaves is not taken for a beginning
+ * without holes. */
+static void
+claim_size(struct nacre_transfer *transfer, struct file *file)
+{
+	const struct nacre_sftp_attributes attributes = {
+	    .flags = NACRE_SFTP_ATTR_SIZE, .size = file->attributes.size};
+
+	if (is_remote(transfer, NACRE_TRANSFER_TARGET))
+		transfer_sent(transfer,
+		    nacre_sftp_attributes_request(file_end(transfer, file, NACRE_TRANSFER_TARGET),
+			NACRE_SFTP_FSETSTAT, handle_span(&file->target), &attributes, NULL));
+	else if (ftruncate(file->fd, (off_t)attributes.size) != 0)
+		transfer_warning(
+		    transfer, "local truncate \"%s\": %s", file->target_path, strerror(errno));
+}
+
+/* Once a large file is open at its target, the other connections take ranges of it. */
+static void
+split(struct nacre_transfer *transfer, struct file *file)
+{
+	const uint64_t size = file->attributes.size;
+	uint64_t count = size / SPLIT_LEAST, range;
+
+	if (count > transfer->lane_count)
+		count = transfer->lane_count;
+	if (count < 2 || file->master != NULL || file->next_offset > 0 || transfer->options.resume)
+		return;
+	claim_size(transfer, file);
+	range = (size / count + SPLIT_STEP - 1) / SPLIT_STEP * SPLIT_STEP;
+	file->limit = range;
+	for (size_t i = 1; i < count && !transfer->fatal; i++)
+		add_range(transfer, file, (file->lane + i) % transfer->lane_count, i * range,
+		    i + 1 < count ? (i + 1) * range : UINT64_MAX);
+}
 
 static void
 source_opened(
@@ -241,6 +386,7 @@ source_opened(
 	if (is_remote(transfer, NACRE_TRANSFER_TARGET)) {
 		open_target(transfer, file);
 	} else if (local_open_target(transfer, file)) {
+		split(transfer, file);
 		if (file->end != UINT64_MAX)
 			file_check(transfer, file);
 		else
@@ -258,8 +404,9 @@ ask_target_size(struct nacre_transfer *transfer, struct file *file)
 	struct nacre_sftp_tag tag = transfer_tag(TAG_TARGET_SIZE, file, 0);
 
 	file->pending++;
-	transfer_sent(transfer, nacre_sftp_handle_request(transfer->ends[NACRE_TRANSFER_TARGET],
-				    NACRE_SFTP_FSTAT, handle_span(&file->target), &tag));
+	transfer_sent(
+	    transfer, nacre_sftp_handle_request(file_end(transfer, file, NACRE_TRANSFER_TARGET),
+			  NACRE_SFTP_FSTAT, handle_span(&file->target), &tag));
 }
 
 static void
@@ -283,22 +430,52 @@ target_size_known(
 	move(transfer, file);
 }
 
+/* The name beside may be that of a copy that was broken off. */
+static void
+ask_about_part(struct nacre_transfer *transfer, struct file *file)
+{
+	struct nacre_sftp_tag tag = transfer_tag(TAG_PART_STAT, file, 0);
+
+	file->part_there = true;
+	file->pending++;
+	transfer_sent(
+	    transfer, nacre_sftp_path_request(file_end(transfer, file, NACRE_TRANSFER_TARGET),
+			  NACRE_SFTP_LSTAT, nacre_span_of(file->part_path), &tag));
+}
+
+static void
+part_known(struct nacre_transfer *transfer, struct file *file, const struct nacre_sftp_reply *reply)
+{
+	if (reply->message != NACRE_SFTP_ATTRS || S_ISREG(reply->attributes.permissions)) {
+		open_target(transfer, file);
+		return;
+	}
+	transfer_error(transfer, "dest open \"%s\": is there and no file", file->part_path);
+	fail_upload(transfer, file);
+	file_done(transfer, file);
+}
+
 static void
 target_opened(
     struct nacre_transfer *transfer, struct file *file, const struct nacre_sftp_reply *reply)
 {
 	if (reply->message == NACRE_SFTP_HANDLE) {
 		handle_set(&file->target, reply->handle);
+		split(transfer, file);
 		if (transfer->options.resume)
 			ask_target_size(transfer, file);
 		else
 			move(transfer, file);
 		return;
 	}
+	if (file->part_path != NULL && !file->part_there && reply->status == NACRE_SFTP_FAILURE) {
+		ask_about_part(transfer, file);
+		return;
+	}
 	if (retry_open(transfer, file, reply))
 		return;
 	if (file->directory == NULL || !file->directory->failed) {
-		transfer_error(transfer, "dest open \"%s\": %s", file->target_path,
+		transfer_error(transfer, "dest open \"%s\": %s", file_write_path(file),
 		    transfer_status_text(reply));
 		fail_upload(transfer, file);
 	}
@@ -308,6 +485,14 @@ target_opened(
 
 /* Finishing --------------------------------------------------------------------------------- */
 
+uint64_t
+file_final_size(const struct nacre_transfer *transfer, const struct file *file)
+{
+	if (file->limit != UINT64_MAX)
+		return file->attributes.size;
+	return is_remote(transfer, NACRE_TRANSFER_SOURCE) ? file->end : file->next_offset;
+}
+
 /* Cuts off what a file that was there before had more. */
 static void
 truncate_target(struct nacre_transfer *transfer, struct file *file)
@@ -315,14 +500,16 @@ truncate_target(struct nacre_transfer *transfer, struct file *file)
 	struct nacre_sftp_tag tag = transfer_tag(TAG_FILE_TRUNCATE, file, 0);
 	const struct nacre_sftp_attributes attributes = {
 	    .flags = NACRE_SFTP_ATTR_SIZE,
-	    .size = is_remote(transfer, NACRE_TRANSFER_SOURCE) ? file->end : file->next_offset,
+	    .size = file_final_size(transfer, file),
 	};
 
-	if (file->failed || (file->directory != NULL && file->directory->fresh))
+	const bool fresh = file->directory != NULL && file->directory->fresh;
+
+	if (file->failed || (fresh && file->part_path == NULL && file->limit == UINT64_MAX))
 		return;
 	file->pending++;
 	transfer_sent(
-	    transfer, nacre_sftp_attributes_request(transfer->ends[NACRE_TRANSFER_TARGET],
+	    transfer, nacre_sftp_attributes_request(file_end(transfer, file, NACRE_TRANSFER_TARGET),
 			  NACRE_SFTP_FSETSTAT, handle_span(&file->target), &attributes, &tag));
 }
 
@@ -330,11 +517,11 @@ truncate_target(struct nacre_transfer *transfer, struct file *file)
 static void
 flush_target(struct nacre_transfer *transfer, struct file *file)
 {
-	struct nacre_sftp *sftp = transfer->ends[NACRE_TRANSFER_TARGET];
+	struct nacre_sftp *sftp = file_end(transfer, file, NACRE_TRANSFER_TARGET);
 	struct nacre_sftp_tag tag = transfer_tag(TAG_FILE_FLUSH, file, 0);
 	struct nacre_buffer payload = {0};
 
-	if (!transfer->options.flush || file->failed ||
+	if (!(transfer->options.flush || transfer->options.atomic) || file->failed ||
 	    (nacre_sftp_extensions(sftp) & NACRE_SFTP_FSYNC) == 0)
 		return;
 	nacre_put_string_span(&payload, handle_span(&file->target));
@@ -344,28 +531,39 @@ flush_target(struct nacre_transfer *transfer, struct file *file)
 	nacre_buffer_free(&payload);
 }
 
+static void
+set_target_attributes(struct nacre_transfer *transfer, struct file *file)
+{
+	struct nacre_sftp_tag tag = transfer_tag(TAG_FILE_SETSTAT, file, 0);
+	struct nacre_sftp_attributes attributes = file->attributes;
+
+	attributes.flags &= (transfer->options.preserve ? NACRE_SFTP_ATTR_PERMISSIONS : 0U) |
+			    (transfer_sets_times(transfer) ? NACRE_SFTP_ATTR_TIMES : 0U);
+	attributes.permissions &= 0777;
+	if (attributes.flags == 0 || file->failed)
+		return;
+	file->pending++;
+	transfer_sent(
+	    transfer, nacre_sftp_attributes_request(file_end(transfer, file, NACRE_TRANSFER_TARGET),
+			  NACRE_SFTP_FSETSTAT, handle_span(&file->target), &attributes, &tag));
+}
+
 /* Sends what ends a file at a remote target, right behind its data. */
 static void
 finish_target(struct nacre_transfer *transfer, struct file *file)
 {
-	struct nacre_sftp *sftp = transfer->ends[NACRE_TRANSFER_TARGET];
-	struct nacre_sftp_tag tag = transfer_tag(TAG_FILE_SETSTAT, file, 0);
-	struct nacre_sftp_attributes attributes = file->attributes;
+	struct nacre_sftp *sftp = file_end(transfer, file, NACRE_TRANSFER_TARGET);
+	struct nacre_sftp_tag tag = transfer_tag(TAG_FILE_CLOSE, file, 0);
 
 	file->finishing = true;
 	if (file->fd >= 0)
 		close(file->fd);
 	file->fd = -1;
-	truncate_target(transfer, file);
-	attributes.flags &= NACRE_SFTP_ATTR_PERMISSIONS | NACRE_SFTP_ATTR_TIMES;
-	attributes.permissions &= 0777;
-	if (transfer->options.preserve && attributes.flags != 0 && !file->failed) {
-		file->pending++;
-		transfer_sent(transfer, nacre_sftp_attributes_request(sftp, NACRE_SFTP_FSETSTAT,
-					    handle_span(&file->target), &attributes, &tag));
+	if (file->master == NULL) {
+		truncate_target(transfer, file);
+		set_target_attributes(transfer, file);
+		flush_target(transfer, file);
 	}
-	flush_target(transfer, file);
-	tag.kind = TAG_FILE_CLOSE;
 	file->pending++;
 	transfer_sent(transfer,
 	    nacre_sftp_handle_request(sftp, NACRE_SFTP_CLOSE, handle_span(&file->target), &tag));
@@ -380,19 +578,23 @@ file_check(struct nacre_transfer *transfer, struct file *file)
 	bool source_remote = is_remote(transfer, NACRE_TRANSFER_SOURCE);
 	bool read_all = file->failed || !source_remote || file->end != UINT64_MAX;
 
-	if (file->queued || file->block_count > 0 || file->reads > 0)
+	if (file->queued || file->block_count > 0 || file->reads > 0 || file->ranges > 0)
 		return;
 	if (!read_all) {
 		read_next(transfer, file);
 		return;
 	}
-	if (is_remote(transfer, NACRE_TRANSFER_TARGET) && !file->finishing)
+	if (is_remote(transfer, NACRE_TRANSFER_TARGET) && !file->finishing && file->target.open)
 		finish_target(transfer, file);
 	if (file->pending > 0)
 		return;
-	if (file->fd >= 0 && source_remote && !file->failed && !local_finish(transfer, file))
+	if (file->fd >= 0 && source_remote && !file->failed && file->master == NULL &&
+	    !local_finish(transfer, file))
 		fail_download(transfer, file);
-	file_done(transfer, file);
+	if (file->part_path != NULL && !file->failed && !file->renamed)
+		atomic_rename(transfer, file);
+	if (file->pending == 0)
+		file_done(transfer, file);
 }
 
 static void
@@ -441,6 +643,10 @@ read_length(const struct nacre_transfer *transfer, const struct file *file)
 	uint32_t block = read_block(transfer);
 	uint64_t size = file->attributes.size;
 
+	if (file->limit != UINT64_MAX)
+		return file->limit - file->next_offset < block
+			   ? (uint32_t)(file->limit - file->next_offset)
+			   : block;
 	if (size == 0 || file->next_offset > size || size - file->next_offset >= block)
 		return block;
 	return (uint32_t)(size - file->next_offset) + 1;
@@ -459,7 +665,7 @@ send_read(struct nacre_transfer *transfer, struct file *file, uint64_t offset, u
 	if (is_remote(transfer, NACRE_TRANSFER_TARGET))
 		transfer->cross_bytes += length;
 	transfer_rate_count(transfer, length);
-	transfer_sent(transfer, nacre_sftp_read(transfer->ends[NACRE_TRANSFER_SOURCE],
+	transfer_sent(transfer, nacre_sftp_read(file_end(transfer, file, NACRE_TRANSFER_SOURCE),
 				    handle_span(&file->source), offset, length, &tag));
 }
 
@@ -470,33 +676,35 @@ read_next(struct nacre_transfer *transfer, struct file *file)
 
 	send_read(transfer, file, file->next_offset, length);
 	file->next_offset += length;
+	if (file->next_offset == file->limit)
+		file->end = file->limit;
 }
 
 static bool
-may_read(const struct nacre_transfer *transfer)
+may_read(const struct nacre_transfer *transfer, const struct lane *lane)
 {
 	uint32_t most = transfer->options.requests > 0 ? transfer->options.requests : REQUESTS_MAX;
 
 	return !transfer->fatal && transfer->read_requests < most &&
 	       transfer->read_bytes < transfer->window && transfer->cross_bytes < CROSS_BOUND &&
 	       transfer_rate_allows(transfer) &&
-	       nacre_sftp_output_length(transfer->ends[NACRE_TRANSFER_SOURCE]) < QUEUE_BOUND;
+	       nacre_sftp_output_length(lane->ends[NACRE_TRANSFER_SOURCE]) < QUEUE_BOUND;
 }
 
 void
-file_schedule_reads(struct nacre_transfer *transfer)
+file_schedule_reads(struct nacre_transfer *transfer, struct lane *lane)
 {
 	struct file *file;
 
 	if (!is_remote(transfer, NACRE_TRANSFER_SOURCE))
 		return;
-	while ((file = transfer->movers.first) != NULL && may_read(transfer)) {
+	while ((file = lane->movers.first) != NULL && may_read(transfer, lane)) {
 		if (!file->failed && file->end == UINT64_MAX &&
 		    file->next_offset <= file->attributes.size) {
 			read_next(transfer, file);
 			continue;
 		}
-		queue_pop(&transfer->movers);
+		queue_pop(&lane->movers);
 		file->queued = false;
 		file_check(transfer, file);
 	}
@@ -581,8 +789,8 @@ pass_block(struct nacre_transfer *transfer, struct file *file, struct block *blo
 		return;
 	}
 	block->next = NULL;
-	*transfer->blocks_tail = block;
-	transfer->blocks_tail = &block->next;
+	*transfer->lanes[file->lane].blocks_tail = block;
+	transfer->lanes[file->lane].blocks_tail = &block->next;
 	file->block_count++;
 }
 
@@ -657,7 +865,12 @@ file_reply(struct nacre_transfer *transfer, enum tag_kind kind, struct nacre_sft
 		source_opened(transfer, file, reply);
 	else if (kind == TAG_TARGET_OPEN)
 		target_opened(transfer, file, reply);
-	else if (kind == TAG_TARGET_SIZE)
+	else if (kind == TAG_PART_STAT)
+		part_known(transfer, file, reply);
+	else if (kind == TAG_RENAME) {
+		atomic_reply(transfer, file, reply);
+		file_check(transfer, file);
+	} else if (kind == TAG_TARGET_SIZE)
 		target_size_known(transfer, file, reply);
 	else if (kind == TAG_READ)
 		read_refused(transfer, file, reply);
@@ -701,11 +914,12 @@ count_write(struct nacre_transfer *transfer, struct file *file, size_t length)
 
 /* From memory, between servers. */
 static size_t
-write_from_block(struct nacre_transfer *transfer, uint8_t *room, size_t length, bool whole_room)
+write_from_block(struct nacre_transfer *transfer, struct lane *lane, uint8_t *room, size_t length,
+    bool whole_room)
 {
-	struct block *block = transfer->blocks;
+	struct block *block = lane->blocks;
 	struct file *file = block->file;
-	struct nacre_sftp *sftp = transfer->ends[NACRE_TRANSFER_TARGET];
+	struct nacre_sftp *sftp = lane->ends[NACRE_TRANSFER_TARGET];
 	struct nacre_sftp_tag tag = transfer_tag(TAG_WRITE, file, 0);
 	size_t left = block->length - block->sent, head = write_head_length(file);
 	size_t least = head + (left < WRITE_LEAST ? left : WRITE_LEAST), count, used = 0;
@@ -736,8 +950,8 @@ write_from_block(struct nacre_transfer *transfer, uint8_t *room, size_t length, 
 	block->sent += count;
 	transfer->cross_bytes -= count;
 	if (block->sent == block->length) {
-		if ((transfer->blocks = block->next) == NULL)
-			transfer->blocks_tail = &transfer->blocks;
+		if ((lane->blocks = block->next) == NULL)
+			lane->blocks_tail = &lane->blocks;
 		free(block);
 		file->block_count--;
 		file_check(transfer, file);
@@ -746,9 +960,9 @@ write_from_block(struct nacre_transfer *transfer, uint8_t *room, size_t length, 
 }
 
 static void
-stop_moving(struct nacre_transfer *transfer)
+stop_moving(struct nacre_transfer *transfer, struct lane *lane)
 {
-	struct file *file = queue_pop(&transfer->movers);
+	struct file *file = queue_pop(&lane->movers);
 
 	file->queued = false;
 	file_check(transfer, file);
@@ -778,8 +992,9 @@ account_upload(struct nacre_transfer *transfer, struct file *file, size_t count,
 	file->next_offset += count;
 	file->copied += count;
 	transfer->progress.bytes_done += count;
-	if (count < asked && file->next_offset >= file->attributes.size)
-		stop_moving(transfer);
+	if ((count < asked && file->next_offset >= file->attributes.size) ||
+	    file->next_offset >= file->limit)
+		stop_moving(transfer, &transfer->lanes[file->lane]);
 }
 
 /* Through the queue, for a room that a whole WRITE does not fit in. */
@@ -793,14 +1008,16 @@ write_small(struct nacre_transfer *transfer, struct file *file)
 
 	if (asked > sizeof data)
 		asked = sizeof data;
+	if (asked > file->limit - file->next_offset)
+		asked = (size_t)(file->limit - file->next_offset);
 	count = read_local(transfer, file, data, asked);
 	if (count <= 0) {
-		stop_moving(transfer);
+		stop_moving(transfer, &transfer->lanes[file->lane]);
 		return;
 	}
-	transfer_sent(transfer,
-	    nacre_sftp_write(transfer->ends[NACRE_TRANSFER_TARGET], handle_span(&file->target),
-		file->next_offset, (struct nacre_span){data, (size_t)count}, &tag));
+	transfer_sent(transfer, nacre_sftp_write(file_end(transfer, file, NACRE_TRANSFER_TARGET),
+				    handle_span(&file->target), file->next_offset,
+				    (struct nacre_span){data, (size_t)count}, &tag));
 	account_upload(transfer, file, (size_t)count, asked);
 }
 
@@ -814,12 +1031,14 @@ write_in_place(struct nacre_transfer *transfer, struct file *file, uint8_t *room
 
 	if (asked > write_block(transfer))
 		asked = write_block(transfer);
+	if (asked > file->limit - file->next_offset)
+		asked = (size_t)(file->limit - file->next_offset);
 	count = read_local(transfer, file, room + head, asked);
 	if (count <= 0) {
-		stop_moving(transfer);
+		stop_moving(transfer, &transfer->lanes[file->lane]);
 		return 0;
 	}
-	if (nacre_sftp_write_head(transfer->ends[NACRE_TRANSFER_TARGET], room,
+	if (nacre_sftp_write_head(file_end(transfer, file, NACRE_TRANSFER_TARGET), room,
 		handle_span(&file->target), file->next_offset, (uint32_t)count, &tag,
 		transfer->now) != head) {
 		transfer_fatal(transfer, nacre_error_string(NACRE_ERROR_MEMORY));
@@ -845,19 +1064,20 @@ write_from_file(struct nacre_transfer *transfer, struct file *file, uint8_t *roo
 }
 
 size_t
-file_produce_write(struct nacre_transfer *transfer, uint8_t *room, size_t length, bool whole_room)
+file_produce_write(struct nacre_transfer *transfer, struct lane *lane, uint8_t *room, size_t length,
+    bool whole_room)
 {
 	struct file *file;
 
 	if (!may_write(transfer))
 		return 0;
 	if (is_remote(transfer, NACRE_TRANSFER_SOURCE))
-		return transfer->blocks != NULL
-			   ? write_from_block(transfer, room, length, whole_room)
+		return lane->blocks != NULL
+			   ? write_from_block(transfer, lane, room, length, whole_room)
 			   : 0;
-	while ((file = transfer->movers.first) != NULL && file->failed)
-		stop_moving(transfer);
-	if (file == NULL || nacre_sftp_output_length(transfer->ends[NACRE_TRANSFER_TARGET]) > 0)
+	while ((file = lane->movers.first) != NULL && file->failed)
+		stop_moving(transfer, lane);
+	if (file == NULL || nacre_sftp_output_length(lane->ends[NACRE_TRANSFER_TARGET]) > 0)
 		return 0;
 	return write_from_file(transfer, file, room, length, whole_room);
 }

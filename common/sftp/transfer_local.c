@@ -72,11 +72,12 @@ local_open_target(struct nacre_transfer *transfer, struct file *file)
 	struct stat status;
 
 	/* Not cut yet: it may be the very file that is read at the other end. */
-	file->fd = open(file->target_path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY,
+	file->fd = open(file_write_path(file),
+	    O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | (file->part_path != NULL ? O_NOFOLLOW : 0),
 	    mode_of(&file->attributes) | S_IWUSR);
 	if (file->fd < 0) {
 		transfer_error(
-		    transfer, "open local \"%s\": %s", file->target_path, strerror(errno));
+		    transfer, "open local \"%s\": %s", file_write_path(file), strerror(errno));
 		return false;
 	}
 	if (fstat(file->fd, &status) == 0 && S_ISREG(status.st_mode))
@@ -108,18 +109,22 @@ local_write(
 	return true;
 }
 
-static bool
-set_local_attributes(struct nacre_transfer *transfer, struct file *file)
+/* By the descriptor, or by the name when that is -1. */
+bool
+local_set_attributes(struct nacre_transfer *transfer, struct file *file, int fd)
 {
+	const mode_t mode = mode_of(&file->attributes);
 	struct timespec times[2];
 
 	times_of(&file->attributes, times);
-	if (fchmod(file->fd, mode_of(&file->attributes)) != 0) {
+	if (transfer->options.preserve &&
+	    (fd >= 0 ? fchmod(fd, mode) : chmod(file->target_path, mode)) != 0) {
 		transfer_error(
 		    transfer, "local chmod \"%s\": %s", file->target_path, strerror(errno));
 		return false;
 	}
-	if (futimens(file->fd, times) != 0) {
+	if ((fd >= 0 ? futimens(fd, times) : utimensat(AT_FDCWD, file->target_path, times, 0)) !=
+	    0) {
 		transfer_error(
 		    transfer, "local set times on \"%s\": %s", file->target_path, strerror(errno));
 		return false;
@@ -132,14 +137,16 @@ local_finish(struct nacre_transfer *transfer, struct file *file)
 {
 	bool good = true;
 
-	if (file->local_size > file->end && ftruncate(file->fd, (off_t)file->end) != 0) {
+	const uint64_t size = file_final_size(transfer, file);
+
+	if (file->local_size > size && ftruncate(file->fd, (off_t)size) != 0) {
 		transfer_error(
 		    transfer, "local truncate \"%s\": %s", file->target_path, strerror(errno));
 		good = false;
 	}
-	if (transfer->options.preserve && !set_local_attributes(transfer, file))
+	if (transfer_sets_times(transfer) && !local_set_attributes(transfer, file, file->fd))
 		good = false;
-	if (transfer->options.flush && fsync(file->fd) != 0) {
+	if ((transfer->options.flush || transfer->options.atomic) && fsync(file->fd) != 0) {
 		transfer_error(
 		    transfer, "local fsync \"%s\": %s", file->target_path, strerror(errno));
 		good = false;
@@ -159,9 +166,15 @@ local_mkdir(struct nacre_transfer *transfer, struct directory *directory)
 	struct stat status;
 	int error;
 
-	if (mkdir(directory->target_path, mode_of(&directory->attributes) | OWNER_ENTERS) == 0)
+	if (mkdir(directory->target_path, mode_of(&directory->attributes) | OWNER_ENTERS) == 0) {
+		directory->fresh = true;
 		return true;
+	}
 	error = errno;
+	if (error == EEXIST && directory->stage != NULL && !transfer->options.verify) {
+		stage_refuse(transfer, directory);
+		return false;
+	}
 	if (error == EEXIST && stat(directory->target_path, &status) == 0 &&
 	    S_ISDIR(status.st_mode)) {
 		/* Without -p what is there keeps its mode. */
@@ -180,69 +193,26 @@ local_finish_directory(struct nacre_transfer *transfer, struct directory *direct
 	struct timespec times[2];
 
 	times_of(&directory->attributes, times);
-	if (chmod(directory->target_path, mode_of(&directory->attributes)) != 0)
+	if ((transfer->options.preserve ||
+		(directory->attributes.permissions & OWNER_ENTERS) != OWNER_ENTERS) &&
+	    chmod(directory->target_path, mode_of(&directory->attributes)) != 0)
 		transfer_error(
 		    transfer, "local chmod \"%s\": %s", directory->target_path, strerror(errno));
-	if (transfer->options.preserve &&
+	if (transfer_sets_times(transfer) &&
 	    utimensat(AT_FDCWD, directory->target_path, times, 0) != 0)
 		transfer_error(transfer, "local set times on \"%s\": %s", directory->target_path,
 		    strerror(errno));
 }
 
-/* The names of a directory in one block of memory, "offsets" in their order. */
-struct listing {
-	char *names;
-	uint32_t *offsets;
-	size_t length, capacity, count, offset_capacity;
-};
-
 static bool
-listing_add(struct listing *listing, const char *name)
-{
-	size_t length = strlen(name) + 1;
-
-	if (listing->capacity - listing->length < length) {
-		size_t capacity = listing->capacity * 2 + 4096;
-		char *names = realloc(listing->names, capacity);
-
-		if (names == NULL)
-			return false;
-		listing->names = names;
-		listing->capacity = capacity;
-	}
-	if (listing->count == listing->offset_capacity) {
-		size_t capacity = listing->offset_capacity * 2 + 64;
-		uint32_t *offsets = reallocarray(listing->offsets, capacity, sizeof *offsets);
-
-		if (offsets == NULL)
-			return false;
-		listing->offsets = offsets;
-		listing->offset_capacity = capacity;
-	}
-	if (listing->length > UINT32_MAX - length)
-		return false;
-	listing->offsets[listing->count++] = (uint32_t)listing->length;
-	memcpy(listing->names + listing->length, name, length);
-	listing->length += length;
-	return true;
-}
-
-static int
-compare_names(const void *a, const void *b, void *names)
-{
-	return strcmp(
-	    (const char *)names + *(const uint32_t *)a, (const char *)names + *(const uint32_t *)b);
-}
-
-static bool
-listing_read(struct listing *listing, DIR *stream)
+read_names(struct names *names, DIR *stream)
 {
 	const struct dirent *entry;
 
 	while ((entry = readdir(stream)) != NULL) {
 		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
 			continue;
-		if (!listing_add(listing, entry->d_name))
+		if (!names_add(names, entry->d_name))
 			return false;
 	}
 	return true;
@@ -251,7 +221,6 @@ listing_read(struct listing *listing, DIR *stream)
 bool
 local_list(struct nacre_transfer *transfer, struct directory *directory)
 {
-	struct listing listing = {0};
 	DIR *stream = opendir(directory->source_path);
 	bool good;
 
@@ -260,15 +229,10 @@ local_list(struct nacre_transfer *transfer, struct directory *directory)
 		    transfer, "local opendir \"%s\": %s", directory->source_path, strerror(errno));
 		return false;
 	}
-	good = listing_read(&listing, stream);
+	good = read_names(&directory->names, stream);
 	closedir(stream);
 	if (!good)
 		transfer_fatal(transfer, nacre_error_string(NACRE_ERROR_MEMORY));
-	if (listing.count > 1)
-		qsort_r(listing.offsets, listing.count, sizeof *listing.offsets, compare_names,
-		    listing.names);
-	directory->names = listing.names;
-	directory->offsets = listing.offsets;
-	directory->name_count = listing.count;
+	names_sort(&directory->names);
 	return good;
 }

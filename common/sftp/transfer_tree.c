@@ -60,6 +60,15 @@ is_directory(const struct nacre_sftp_attributes *attributes)
 	       S_ISDIR(attributes->permissions);
 }
 
+static bool
+is_special(const struct nacre_sftp_attributes *attributes)
+{
+	const mode_t type = attributes->permissions & S_IFMT;
+
+	return (attributes->flags & NACRE_SFTP_ATTR_PERMISSIONS) && type != 0 && type != S_IFREG &&
+	       type != S_IFDIR && type != S_IFLNK;
+}
+
 /* Target ------------------------------------------------------------------------------------ */
 
 static void
@@ -190,7 +199,9 @@ target_examined(struct nacre_transfer *transfer, const struct nacre_sftp_reply *
 	bool exists = reply->message == NACRE_SFTP_ATTRS;
 	bool directory = exists && is_directory(&reply->attributes);
 
-	if (transfer->options.target_is_directory && !directory)
+	if (transfer->options.target_is_directory && !directory && transfer->options.dry_run)
+		target_is(transfer, true, true);
+	else if (transfer->options.target_is_directory && !directory)
 		target_request(transfer, TAG_TARGET_MKDIR);
 	else
 		target_is(transfer, exists, directory);
@@ -234,7 +245,9 @@ tree_target_for_many(struct nacre_transfer *transfer)
 		    transfer->target_path);
 		return false;
 	}
-	if (!is_remote(transfer, NACRE_TRANSFER_TARGET)) {
+	if (transfer->options.dry_run) {
+		transfer_plan(transfer, "make directory %s", transfer->target_path);
+	} else if (!is_remote(transfer, NACRE_TRANSFER_TARGET)) {
 		if (mkdir(transfer->target_path, 0777) != 0) {
 			transfer_error(
 			    transfer, "mkdir %s: %s", transfer->target_path, strerror(errno));
@@ -258,27 +271,33 @@ directory_destroy(struct tracked *object)
 
 	free(directory->source_path);
 	free(directory->target_path);
-	free(directory->names);
-	free(directory->offsets);
+	names_free(&directory->names);
 	free(directory->handle);
+	stage_free(directory);
 	free(directory);
+}
+
+static bool
+enters(const struct directory *directory)
+{
+	return (directory->attributes.permissions & OWNER_ENTERS) == OWNER_ENTERS;
 }
 
 static bool
 wants_setstat(const struct nacre_transfer *transfer, const struct directory *directory)
 {
-	return !directory->failed &&
-	       (transfer->options.preserve ||
-		   (directory->attributes.permissions & OWNER_ENTERS) != OWNER_ENTERS);
+	return !directory->failed && !transfer->options.dry_run &&
+	       (transfer_sets_times(transfer) || !enters(directory));
 }
 
 static void
 send_setstat(struct nacre_transfer *transfer, struct directory *directory)
 {
 	struct nacre_sftp_tag tag = transfer_tag(TAG_DIRECTORY_SETSTAT, directory, 0);
+	const bool modes = transfer->options.preserve || !enters(directory);
 	struct nacre_sftp_attributes attributes = {
-	    .flags = NACRE_SFTP_ATTR_PERMISSIONS |
-		     (transfer->options.preserve
+	    .flags = (modes ? NACRE_SFTP_ATTR_PERMISSIONS : 0U) |
+		     (transfer_sets_times(transfer)
 			     ? directory->attributes.flags & (uint32_t)NACRE_SFTP_ATTR_TIMES
 			     : 0),
 	    .permissions = directory->attributes.permissions & 0777,
@@ -293,20 +312,36 @@ send_setstat(struct nacre_transfer *transfer, struct directory *directory)
 		nacre_span_of(directory->target_path), &attributes, &tag));
 }
 
-/* The last reference sets what copying would have changed: the mode and the times. */
+/* True while there is something to be waited for. */
+static bool
+finish_directory(struct nacre_transfer *transfer, struct directory *directory)
+{
+	if (remove_others(transfer, directory))
+		return true;
+	if (!directory->finishing && wants_setstat(transfer, directory)) {
+		if (is_remote(transfer, NACRE_TRANSFER_TARGET)) {
+			send_setstat(transfer, directory);
+			return true;
+		}
+		local_finish_directory(transfer, directory);
+	}
+	if (!directory->finishing && transfer->options.atomic && !directory->failed &&
+	    !transfer->options.dry_run && !is_remote(transfer, NACRE_TRANSFER_TARGET))
+		atomic_flush_directory(transfer, directory->target_path);
+	directory->finishing = true;
+	return stage_continue(transfer, directory);
+}
+
+/* The last reference removes what the source does not have and sets what copying would have
+ * changed: the mode and the times. */
 void
 directory_release(struct nacre_transfer *transfer, struct directory *directory)
 {
 	while (directory != NULL && --directory->references == 0) {
 		struct directory *parent = directory->parent;
 
-		if (!directory->finishing && wants_setstat(transfer, directory)) {
-			if (is_remote(transfer, NACRE_TRANSFER_TARGET)) {
-				send_setstat(transfer, directory);
-				return;
-			}
-			local_finish_directory(transfer, directory);
-		}
+		if (finish_directory(transfer, directory))
+			return;
 		object_free(&directory->tracked);
 		directory = parent;
 	}
@@ -339,11 +374,21 @@ begin_listing(struct nacre_transfer *transfer, struct directory *directory)
 		return;
 	}
 	if (!local_list(transfer, directory)) {
+		directory->incomplete = true;
 		directory_release(transfer, directory);
 		return;
 	}
 	directory->next = transfer->walk;
 	transfer->walk = directory;
+}
+
+/* Where the path of what is below a source begins. */
+static size_t
+below_start(const char *path)
+{
+	const size_t length = strlen(path);
+
+	return length > 0 && path[length - 1] == '/' ? length : length + 1;
 }
 
 /* Takes the paths over. */
@@ -367,18 +412,21 @@ directory_add(struct nacre_transfer *transfer, struct directory *parent, char *s
 	directory->depth = parent != NULL ? parent->depth + 1 : 0;
 	if (parent != NULL)
 		parent->references++;
+	directory->relative = parent != NULL ? parent->relative : below_start(source_path);
 	object_track(transfer, &directory->tracked, directory_destroy);
-	if (directory->depth >= DEPTH_MAX) {
+	if (!stage_prepare(transfer, directory)) {
+		directory->failed = true;
+	} else if (directory->depth >= DEPTH_MAX) {
 		transfer_error(transfer, "Maximum directory depth exceeded: %d levels", DEPTH_MAX);
 		directory->failed = true;
-	} else if (!is_remote(transfer, NACRE_TRANSFER_TARGET)) {
+	} else if (!is_remote(transfer, NACRE_TRANSFER_TARGET) && !transfer->options.dry_run) {
 		directory->failed = !local_mkdir(transfer, directory);
 	}
 	if (directory->failed) {
 		directory_release(transfer, directory);
 		return;
 	}
-	if (is_remote(transfer, NACRE_TRANSFER_TARGET))
+	if (is_remote(transfer, NACRE_TRANSFER_TARGET) && !transfer->options.dry_run)
 		send_mkdir(transfer, directory);
 	begin_listing(transfer, directory);
 }
@@ -415,6 +463,9 @@ mkdir_examined(struct nacre_transfer *transfer, struct directory *directory,
 			    nacre_sftp_status_string((uint32_t)reply->tag.value));
 		transfer_error(transfer, "failed to upload directory %s to %s",
 		    directory->source_path, directory->target_path);
+	} else if (directory->stage != NULL && !transfer->options.verify) {
+		directory->failed = true;
+		stage_refuse(transfer, directory);
 	} else if (!transfer->options.preserve) {
 		/* Without -p what is there keeps its mode. */
 		directory->attributes.permissions |= OWNER_ENTERS;
@@ -461,6 +512,7 @@ list_opened(struct nacre_transfer *transfer, struct directory *directory,
 	}
 	transfer_error(transfer, "remote opendir(\"%s\"): %s", directory->source_path,
 	    transfer_status_text(reply));
+	directory->incomplete = true;
 	end_listing(transfer, directory);
 }
 
@@ -481,6 +533,12 @@ add_entry(struct nacre_transfer *transfer, struct directory *directory,
 		    directory->source_path);
 		return;
 	}
+	if (exclude_matches(transfer, directory, name)) {
+		free(name);
+		return;
+	}
+	if (transfer->options.prune && !names_add(&directory->names, name))
+		transfer_fatal(transfer, nacre_error_string(NACRE_ERROR_MEMORY));
 	tree_add_item(transfer, directory, path_join(directory->source_path, name),
 	    path_join(directory->target_path, name), &entry->attributes);
 	free(name);
@@ -490,6 +548,7 @@ static void
 list_continue(struct nacre_transfer *transfer, struct directory *directory)
 {
 	directory->listed |= transfer->cancelled;
+	directory->incomplete |= transfer->cancelled;
 	if (directory->listed) {
 		if (directory->readdirs == 0)
 			end_listing(transfer, directory);
@@ -543,6 +602,9 @@ tree_directory_reply(
 		break;
 	case TAG_MKDIR_STAT:
 		mkdir_examined(transfer, directory, reply);
+		break;
+	case TAG_STAGE_SWAP:
+		stage_reply(transfer, directory, reply);
 		break;
 	default:
 		if (reply->status != NACRE_SFTP_OK)
@@ -605,13 +667,21 @@ refuse_special(struct nacre_transfer *transfer, const char *path)
 		    strrchr(path, '/') != NULL ? strrchr(path, '/') + 1 : path);
 }
 
+static void
+found_file(struct nacre_transfer *transfer, struct file *file)
+{
+	transfer->progress.files_found++;
+	transfer->progress.bytes_found += file->attributes.size;
+	queue_push(&transfer->found, file);
+}
+
 /* Takes the paths over. */
 void
 tree_add_item(struct nacre_transfer *transfer, struct directory *parent, char *source_path,
     char *target_path, const struct nacre_sftp_attributes *attributes)
 {
-	bool typed = (attributes->flags & NACRE_SFTP_ATTR_PERMISSIONS) &&
-		     (attributes->permissions & S_IFMT) != 0;
+	const bool typed = (attributes->flags & NACRE_SFTP_ATTR_PERMISSIONS) &&
+			   (attributes->permissions & S_IFMT) != 0;
 	struct file *file;
 
 	if (source_path == NULL || target_path == NULL || transfer->cancelled) {
@@ -625,7 +695,7 @@ tree_add_item(struct nacre_transfer *transfer, struct directory *parent, char *s
 		directory_add(transfer, parent, source_path, target_path, attributes);
 		return;
 	}
-	if (typed && !S_ISREG(attributes->permissions) && !S_ISLNK(attributes->permissions)) {
+	if (is_special(attributes)) {
 		refuse_special(transfer, source_path);
 		free(source_path);
 		free(target_path);
@@ -637,7 +707,7 @@ tree_add_item(struct nacre_transfer *transfer, struct directory *parent, char *s
 	if (!typed || S_ISLNK(attributes->permissions))
 		examine_item(transfer, file);
 	else
-		queue_push(&transfer->found, file);
+		found_file(transfer, file);
 }
 
 void
@@ -666,17 +736,23 @@ tree_item_reply(struct nacre_transfer *transfer, struct nacre_sftp_reply *reply)
 	directory_release(transfer, parent);
 }
 
+/* A source that the user named and that is no file, or a directory without "recursive". */
 static void
-refuse_directory(struct nacre_transfer *transfer, const char *path)
+refuse_root(struct nacre_transfer *transfer, const char *path, bool directory)
 {
+	const char *slash = directory && path[strlen(path) - 1] != '/' ? "/" : "";
+	/* OpenSSH's scp says it so. */
+	const char *quote = is_remote(transfer, NACRE_TRANSFER_TARGET) ? "\"" : "";
+
 	if (is_remote(transfer, NACRE_TRANSFER_SOURCE)) {
-		transfer_error(transfer, "download %s%s: not a regular file", path,
-		    path[strlen(path) - 1] == '/' ? "" : "/");
+		transfer_error(
+		    transfer, "download %s%s%s%s: not a regular file", quote, path, slash, quote);
 		return;
 	}
 	transfer_error(transfer, "local \"%s\" is not a regular file", path);
-	transfer_error(
-	    transfer, "failed to upload file %s to %s", path, transfer->options.target_path);
+	if (!transfer->options.brief)
+		transfer_error(transfer, "failed to upload file %s to %s", path,
+		    transfer->options.target_path);
 }
 
 void
@@ -685,8 +761,8 @@ tree_add_root(struct nacre_transfer *transfer, const char *path,
 {
 	char *base, *target;
 
-	if (is_directory(attributes) && !transfer->options.recursive) {
-		refuse_directory(transfer, path);
+	if (is_special(attributes) || (is_directory(attributes) && !transfer->options.recursive)) {
+		refuse_root(transfer, path, is_directory(attributes));
 		return;
 	}
 	if (is_directory(attributes) && transfer->target_exists && !transfer->target_is_directory) {
@@ -734,11 +810,14 @@ add_local_root(struct nacre_transfer *transfer)
 static void
 add_local_entry(struct nacre_transfer *transfer, struct directory *directory, const char *name)
 {
-	char *source_path = path_join(directory->source_path, name);
-	char *target_path = path_join(directory->target_path, name);
+	char *source_path, *target_path;
 	struct nacre_sftp_attributes attributes = {0};
 	struct stat status;
 
+	if (exclude_matches(transfer, directory, name))
+		return;
+	source_path = path_join(directory->source_path, name);
+	target_path = path_join(directory->target_path, name);
 	if (source_path != NULL && stat(source_path, &status) != 0) {
 		transfer_error(transfer, "stat local \"%s\": %s", source_path, strerror(errno));
 		free(source_path);
@@ -764,16 +843,14 @@ tree_walk_local(struct nacre_transfer *transfer)
 		return true;
 	}
 	if (directory->failed || transfer->cancelled ||
-	    directory->name_next == directory->name_count) {
+	    directory->name_next == directory->names.count) {
 		transfer->walk = directory->next;
-		free(directory->names);
-		free(directory->offsets);
-		directory->names = NULL;
-		directory->offsets = NULL;
+		directory->incomplete = directory->name_next < directory->names.count;
+		if (!transfer->options.prune)
+			names_free(&directory->names);
 		directory_release(transfer, directory);
 		return true;
 	}
-	add_local_entry(
-	    transfer, directory, directory->names + directory->offsets[directory->name_next++]);
+	add_local_entry(transfer, directory, names_at(&directory->names, directory->name_next++));
 	return true;
 }

@@ -28,7 +28,11 @@ enum nacre_sftp_extension {
 	NACRE_SFTP_EXPAND_PATH = 1 << 7,
 	NACRE_SFTP_COPY_DATA = 1 << 8,
 	NACRE_SFTP_HOME_DIRECTORY = 1 << 9,
-	NACRE_SFTP_USERS_GROUPS_BY_ID = 1 << 10
+	NACRE_SFTP_USERS_GROUPS_BY_ID = 1 << 10,
+	/* check-file-name, draft-ietf-secsh-filexfer-extensions-00 section 3: hashes of blocks. */
+	NACRE_SFTP_CHECK_FILE = 1 << 11,
+	/* exchange@nacre: two paths change places in one step. Payload: string, string. */
+	NACRE_SFTP_EXCHANGE = 1 << 12
 };
 
 /* What a reply goes back to: both are the caller's and are handed back unchanged. */

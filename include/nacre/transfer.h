@@ -23,10 +23,28 @@ struct nacre_transfer_options {
 	struct nacre_sftp *source, *target;
 	const char *target_path;  /* where to; "~" is expanded by the server */
 	bool target_is_directory; /* it must be one (several sources) */
-	bool exact;        /* one source, whose copy has just this path, a directory there or not */
-	bool recursive;    /* directories too; else they are errors */
-	bool preserve;     /* times and all mode bits */
-	bool resume;       /* files that are there in part are continued behind that */
+	bool exact;     /* one source, whose copy has just this path, a directory there or not */
+	bool recursive; /* directories too; else they are errors */
+	bool preserve;  /* times and all mode bits */
+	bool resume;    /* files that are there in part are continued behind that, unseen */
+	/* What a broken copy has left is continued from what is found to be right: see
+	 * common/sftp/transfer_verify.c. Complete files are passed over. Sets times. */
+	bool verify;
+	bool sync;     /* files of the same size and time are passed over. Sets times */
+	bool checksum; /* with verify and sync: the content decides, not size and time */
+	bool prune;    /* with sync: what a directory's source does not have is removed */
+	/* A file appears under its name when it is complete and flushed, a directory (without sync)
+	 * takes the place of the one that was there as a whole. */
+	bool atomic;
+	bool keep;    /* with atomic: the directory that was there stays, as NAME.old */
+	bool dry_run; /* only PLAN events; nothing is changed */
+	/* fnmatch(3) patterns of what directories hold and is left out: with a slash, of the path
+	 * below the source; without, of the last component. Borrowed. */
+	char *const *excluded;
+	size_t excluded_count;
+	/* More connections like source and target, for --jobs; as many of each that is not NULL. */
+	struct nacre_sftp *const *more_sources, *const *more_targets;
+	size_t more_count;
 	bool flush;        /* each file is written to the disk before it counts as done */
 	bool brief;        /* of a file that cannot be uploaded, the cause is told and no more */
 	uint64_t rate;     /* bytes per second at most; 0: no bound */
@@ -55,13 +73,13 @@ bool nacre_glob_has_wildcards(const char *pattern, size_t length);
 char *nacre_glob_unquote(const char *pattern, size_t length);
 
 /* Fills "room" with bytes for that side's channel; returns how many. 0: nothing until something is
- * received (or the deadline). */
-size_t nacre_transfer_output(struct nacre_transfer *transfer, enum nacre_transfer_side side,
-    uint8_t *room, size_t length, uint64_t now);
+ * received (or the deadline). "lane" is 0 for source and target, and counts on for the others. */
+size_t nacre_transfer_output(struct nacre_transfer *transfer, size_t lane,
+    enum nacre_transfer_side side, uint8_t *room, size_t length, uint64_t now);
 /* Takes all of the received bytes. 0, or a negative error after which nothing goes on; the message
  * is an event. */
-int nacre_transfer_receive(struct nacre_transfer *transfer, enum nacre_transfer_side side,
-    struct nacre_span bytes, uint64_t now);
+int nacre_transfer_receive(struct nacre_transfer *transfer, size_t lane,
+    enum nacre_transfer_side side, struct nacre_span bytes, uint64_t now);
 /* The same for one reply that the caller has received from nacre_sftp_receive(): where several
  * transfers, or other requests, share a connection, its replies tell by their owner, the transfer,
  * whose they are. */
@@ -83,7 +101,8 @@ enum nacre_transfer_event_kind {
 	NACRE_TRANSFER_DONE,      /* it is complete (ok) or was given up */
 	NACRE_TRANSFER_ERROR,     /* text: a line for the user, without "scp: " */
 	NACRE_TRANSFER_NOTE,      /* text: a line for verbose mode */
-	NACRE_TRANSFER_DIRECTORY  /* text: the source path of a directory whose turn it is */
+	NACRE_TRANSFER_DIRECTORY, /* text: the source path of a directory whose turn it is */
+	NACRE_TRANSFER_PLAN       /* text: what a dry run would do */
 };
 
 struct nacre_transfer_event {
@@ -98,6 +117,8 @@ bool nacre_transfer_next_event(struct nacre_transfer *transfer, struct nacre_tra
 
 struct nacre_transfer_progress {
 	uint64_t files_found, files_done, files_failed;
+	uint64_t files_same; /* of files_done: nothing was to be copied */
+	uint64_t pruned;     /* files and directories that were removed */
 	uint64_t bytes_found, bytes_done;
 	/* The file whose data moved last; 0: none. */
 	uint64_t file, file_size, file_copied;

@@ -23,6 +23,8 @@ import sys
 import tempfile
 import time
 
+import bench_copy
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 CLIENTS = 8
@@ -123,7 +125,7 @@ class Link:
 
     def __init__(self, bench, delay_ms=25):
         tag = f'{os.getpid() % 10000}'
-        self.client, self.server = f'nacre-c{tag}', f'nacre-s{tag}'
+        self.client, self.server, self.address = f'nacre-c{tag}', f'nacre-s{tag}', SERVER_ADDRESS
         for name in (self.client, self.server):
             subprocess.run(['ip', 'netns', 'add', name], check=True)
         program = os.path.join(bench.directory, 'netdelay')
@@ -561,6 +563,15 @@ class Bench:
         wait_for(lambda: len(sshd_below(server.process.pid)) <= 2, 'the processes of idle sessions to end')
         return total
 
+    def server(self, suite, namespace=None, address='127.0.0.1'):
+        return Server(self, suite, namespace, address)
+
+    def link(self):
+        return Link(self)
+
+    def sshd_below(self, listener):
+        return sshd_below(listener)
+
     def needs_root(self, what):
         if os.geteuid() == 0 and shutil.which('ip'):
             return True
@@ -659,8 +670,8 @@ def session_memory(server):
 
 
 MEASURES = {'login': Bench.login, 'parallel': Bench.parallel, 'distance': Bench.distance,
-            'shared': Bench.shared, 'bulk': Bench.bulk, 'bulk-distance': Bench.bulk_distance, 'sftp': Bench.sftp, 'memory': Bench.memory,
-            'crowd': Bench.crowd}
+            'shared': Bench.shared, 'bulk': Bench.bulk, 'bulk-distance': Bench.bulk_distance,
+            'sftp': Bench.sftp, 'memory': Bench.memory, 'crowd': Bench.crowd, **bench_copy.MEASURES}
 
 
 def main():

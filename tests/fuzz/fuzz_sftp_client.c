@@ -21,11 +21,11 @@ feed(struct nacre_transfer *transfer, const uint8_t *data, size_t length)
 	for (size_t done = 1; done < length && !nacre_transfer_finished(transfer);) {
 		size_t count = length - done < piece ? length - done : piece;
 
-		for (int i = 0; i < 64 && nacre_transfer_output(transfer, NACRE_TRANSFER_SOURCE,
+		for (int i = 0; i < 64 && nacre_transfer_output(transfer, 0, NACRE_TRANSFER_SOURCE,
 					      room, sizeof room, now++) > 0;
 		     i++)
 			;
-		if (nacre_transfer_receive(transfer, NACRE_TRANSFER_SOURCE,
+		if (nacre_transfer_receive(transfer, 0, NACRE_TRANSFER_SOURCE,
 			(struct nacre_span){data + done, count}, now) != 0)
 			break;
 		done += count;

@@ -236,6 +236,31 @@ def test_old_protocol_attacks_are_refused(tmp_path, lines, made):
     assert os.listdir(tmp_path / 'out') == []
 
 
+@pytest.mark.parametrize('pattern, expected', [
+    ('{one,t*}', ['one', 'three', 'two']), ('{one,{two,none}}', None), ('t{w,hre}{o,e}', None),
+    ('{one}', None), ('{../f/one,two}', ['one', 'two']), ('\\{one,two\\}', None)])
+def test_old_protocol_with_braces(tmp_path, fake_ssh, pattern, expected):
+    """The remote shell expands them; the names that come are those that were asked for."""
+    if not os.path.exists('/bin/bash'):
+        pytest.skip('no shell that expands braces')
+    (tmp_path / 'f').mkdir()
+    for name in ('one', 'two', 'three', 'other'):
+        (tmp_path / 'f' / name).write_text(name)
+    program, seen = fake_ssh('openssh'), []
+    with open(program) as file:
+        script = file.read()
+    with open(program, 'w') as file:
+        file.write(script.replace('exec sh -c', 'exec bash -c'))
+    for scp_program in (nacre('scp'), openssh('scp')):
+        out = tmp_path / 'out'
+        out.mkdir()
+        result = run([scp_program, '-O', '-S', program, f'h:{tmp_path}/f/{pattern}', str(out)])
+        seen.append((result.returncode, sorted(os.listdir(out))))
+        shutil.rmtree(out)
+    assert seen[0] == seen[1]
+    assert expected is None or seen[0] == (0, expected)
+
+
 def test_no_set_user_id_bit_arrives(tmp_path):
     evil = tmp_path / 'evil-ssh'
     evil.write_text("#!/bin/sh\nprintf 'C6777 4 asked\\nevil\\0'\nhead -c 3 >/dev/null\n")

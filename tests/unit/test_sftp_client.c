@@ -107,7 +107,7 @@ move_requests(struct fixture *fixture, struct nacre_transfer *transfer,
 
 	for (int i = 0; i < 64; i++) {
 		size_t length =
-		    nacre_transfer_output(transfer, side, room, fixture->room, (uint64_t)i);
+		    nacre_transfer_output(transfer, 0, side, room, fixture->room, (uint64_t)i);
 		struct nacre_span span = {room, length};
 
 		assert_true(length <= fixture->room);
@@ -123,7 +123,7 @@ move_requests(struct fixture *fixture, struct nacre_transfer *transfer,
 									      : fixture->piece;
 
 				nacre_transfer_receive(
-				    transfer, side, (struct nacre_span){replies.data, part}, 0);
+				    transfer, 0, side, (struct nacre_span){replies.data, part}, 0);
 				nacre_sftp_server_sent(server, part);
 				replies = nacre_sftp_server_output(server);
 			}
@@ -144,7 +144,7 @@ move_replies(struct fixture *fixture, struct nacre_transfer *transfer,
 		size_t part = replies.length < fixture->piece ? replies.length : fixture->piece;
 
 		if (nacre_transfer_receive(
-			transfer, side, (struct nacre_span){replies.data, part}, 1) != 0)
+			transfer, 0, side, (struct nacre_span){replies.data, part}, 1) != 0)
 			return;
 		nacre_sftp_server_sent(server, part);
 	}
@@ -480,7 +480,7 @@ download_from_liar(struct fixture *fixture, struct liar *liar, const char *targe
 	assert_int_equal(nacre_transfer_add(transfer, "folder"), 0);
 	for (int i = 0; i < 1000 && !nacre_transfer_finished(transfer); i++) {
 		size_t length = nacre_transfer_output(
-		    transfer, NACRE_TRANSFER_SOURCE, room, sizeof room, (uint64_t)i);
+		    transfer, 0, NACRE_TRANSFER_SOURCE, room, sizeof room, (uint64_t)i);
 		struct nacre_reader reader = nacre_reader_of((struct nacre_span){room, length});
 		struct nacre_span replies;
 
@@ -488,7 +488,7 @@ download_from_liar(struct fixture *fixture, struct liar *liar, const char *targe
 			lie(liar, nacre_get_string(&reader));
 		assert_false(reader.failed);
 		replies = nacre_buffer_span(&liar->replies);
-		nacre_transfer_receive(transfer, NACRE_TRANSFER_SOURCE, replies, (uint64_t)i);
+		nacre_transfer_receive(transfer, 0, NACRE_TRANSFER_SOURCE, replies, (uint64_t)i);
 		nacre_buffer_consume(&liar->replies, replies.length);
 		take_events(fixture, transfer);
 	}

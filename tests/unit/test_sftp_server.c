@@ -133,7 +133,7 @@ offers_everything(void **state)
 	exchange(fixture);
 	assert_true(nacre_sftp_ready(fixture->client));
 	assert_int_equal(nacre_sftp_version(fixture->client), 3);
-	assert_int_equal(nacre_sftp_extensions(fixture->client), (1U << 11) - 1);
+	assert_int_equal(nacre_sftp_extensions(fixture->client), (1U << 13) - 1);
 	assert_int_equal(nacre_sftp_limits(fixture->client)->read, 261120);
 	assert_true(nacre_sftp_limits(fixture->client)->handles > 0);
 }
