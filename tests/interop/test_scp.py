@@ -56,6 +56,7 @@ def scene(folder):
     (folder / 'd' / 'a').write_text('a')
     (folder / 'd' / 'sub' / 'b').write_text('b')
     os.mkfifo(folder / 'd' / 'pipe')
+    os.mkfifo(folder / 'pipe')
 
 
 # Command lines in a scene; what is said, the status and what is there afterwards are OpenSSH's.
@@ -66,7 +67,9 @@ COMMANDS = [
     ['d/a', 'd/sub/b', 'h:d/a'], ['h:d/a', 'h:d/sub/b', 't'], ['h:{here}/d/a', 'nodir/x'],
     ['-r', 'd', 'h:{here}/d/a'], ['h:d/?', 't'], ['-r', 'h:{here}/d', 'h:{here}/t'],
     ['h:', 'x'], ['-p', 'd/a', 'h:t'], ['d/a', 'd/sub/b'], ['-l', '100000', 'd/a', 'h:t'],
-    ['-X', 'nrequests=2', '-X', 'buffer=1024', 'd/a', 'h:t'], ['-3', 'h:d/a', 'h:t'], ['d/a'],
+    ['-X', 'nrequests=2', '-X', 'buffer=1024', 'd/a', 'h:t'], ['-3', 'h:d/a', 'h:t'],
+    ['h:pipe', 't'], ['h:{here}/pipe', 'h:t'], ['-r', 'h:pipe', 't'], ['h:/dev/null', 't'],
+    ['h:d/a', 'h:pipe', 't'], ['-3', 'h:d', 'h:{here}/t'],
     ['d/a', 'd/sub/b', 'd/a'], ['d/a', 'd/sub/b', 'nodir'], ['h:d/a', 'h:d/sub/b', 'd/a'],
     ['./d/a', 'h:~/t'], ['h:~/d/a', 't'],
 ]
@@ -85,6 +88,20 @@ def test_says_and_does_as_openssh_does(tmp_path, command):
         seen.append((result.returncode, result.stderr.replace(b'\r', b'').replace(b'/usr/bin/scp', b'scp'), result.stdout,
                      sorted(tree.split(b'\n'))))
     assert seen[0] == seen[1]
+
+
+def test_special_file_that_was_named(tmp_path):
+    """OpenSSH's scp waits for a writer of a local pipe for ever."""
+    os.mkfifo(tmp_path / 'pipe')
+    result = scp(tmp_path / 'pipe', f'h:{tmp_path}/up', timeout=20)
+    assert result.returncode == 1 and b'pipe" is not a regular file' in result.stderr
+    assert not os.path.exists(tmp_path / 'up')
+
+
+def test_usage_begins_as_openssh_has_it():
+    ours, theirs = (run([program, 'one']) for program in (nacre('scp'), openssh('scp')))
+    assert ours.returncode == theirs.returncode == 1
+    assert ours.stderr.split()[:4] == theirs.stderr.split()[:4]
 
 
 def test_unreadable_and_special_files(tmp_path):

@@ -181,6 +181,9 @@ def test_answers_as_openssh_does(tmp_path):
         logs.append(conversation(server))
         assert server.end() == 0
     for (name, ours), (_, theirs) in zip(*logs):
+        if name == 'version':  # with extensions of our own behind OpenSSH's
+            assert ours.startswith(theirs) and b'check-file-name' in ours
+            continue
         if name == 'limits':  # the number of handles is each server's own
             ours, theirs = ours[:-8], theirs[:-8]
         assert ours == theirs, name
@@ -259,7 +262,7 @@ def test_policy_denies(tmp_path, arguments, kind, payload):
 def test_lists_requests_and_refuses_options():
     ours, theirs = (run([program, '-Q', 'requests']).stdout
                     for program in (nacre('sftp-server'), openssh('sftp-server')))
-    assert ours == theirs
+    assert ours.startswith(theirs) and ours.endswith(b'exchange\n')
     for wrong in (['-Z'], ['-u', '9'], ['-f', 'nowhere'], ['-l', 'loud'], ['-Q', 'nothing']):
         result = run([nacre('sftp-server'), *wrong])
         assert result.returncode != 0 and result.stderr
