@@ -65,10 +65,12 @@ show_progress(struct pump *pump, struct nacre_transfer *transfer, bool finished)
 		meter_update(pump->meter, progress.file_copied);
 }
 
-static void
+/* True when there was something to send. */
+static bool
 send_line(struct nacre_transfer *transfer, const struct line *line)
 {
 	struct link *link = line->link;
+	bool sent = false;
 
 	for (;;) {
 		size_t length, used;
@@ -81,11 +83,26 @@ send_line(struct nacre_transfer *transfer, const struct line *line)
 		link_commit(link, used);
 		if (used == 0)
 			break;
+		sent = true;
 		if (length <= 65536)
 			continue;
 		break;
 	}
 	link_flush(link);
+	return sent;
+}
+
+/* What one line sends may give another something to send. */
+static void
+send_lines(struct nacre_transfer *transfer, const struct line *lines, size_t count)
+{
+	bool sent;
+
+	do {
+		sent = false;
+		for (size_t i = 0; i < count; i++)
+			sent |= send_line(transfer, &lines[i]);
+	} while (sent && count > 1);
 }
 
 /* False when the connection is gone and the transfer is not through. */
@@ -166,8 +183,7 @@ pump_run(struct pump *pump, struct nacre_transfer *transfer)
 			nacre_transfer_cancel(transfer);
 			given_up = nacre_clock_ms() + PATIENCE;
 		}
-		for (size_t i = 0; i < count; i++)
-			send_line(transfer, &lines[i]);
+		send_lines(transfer, lines, count);
 		pump_show_events(pump, transfer);
 		show_progress(pump, transfer, false);
 		if (nacre_transfer_finished(transfer))

@@ -556,6 +556,8 @@ make_lanes(struct nacre_transfer *transfer)
 			lane->ends[NACRE_TRANSFER_TARGET] = options->more_targets[i - 1];
 		queue_init(&lane->movers);
 		lane->blocks_tail = &lane->blocks;
+		lane->write_window = WRITE_WINDOW_START;
+		lane->least_write_delay = UINT64_MAX;
 	}
 }
 

@@ -205,6 +205,8 @@ struct lane {
 	struct file_queue movers;            /* whose data is to be asked for or sent */
 	struct block *blocks, **blocks_tail; /* to be written, of all files */
 	size_t in_flight;                    /* files */
+	/* Bytes of WRITEs that are under way, and that may be: as the answers come. */
+	uint64_t written, write_window, least_write_delay;
 };
 
 struct nacre_transfer {
@@ -242,6 +244,8 @@ struct nacre_transfer {
 	struct nacre_transfer_progress progress;
 	uint64_t errors;
 };
+
+#define WRITE_WINDOW_START ((uint64_t)2 * 1024 * 1024)
 
 #define CROSS_BOUND ((uint64_t)16 * 1024 * 1024)
 

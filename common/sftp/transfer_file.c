@@ -597,6 +597,28 @@ file_check(struct nacre_transfer *transfer, struct file *file)
 		file_done(transfer, file);
 }
 
+/* A server that gets more than it can write at once lets it wait, and some become the slower the
+ * more there is: the window grows while answers come as soon as they can, and else shrinks. */
+static void
+write_finished(
+    struct nacre_transfer *transfer, const struct file *file, const struct nacre_sftp_reply *reply)
+{
+	struct lane *lane = &transfer->lanes[file->lane];
+	const uint64_t bytes = reply->tag.value;
+	const uint64_t delay = transfer->now > reply->sent_at ? transfer->now - reply->sent_at : 0;
+
+	transfer->write_requests--;
+	lane->written -= bytes;
+	if (delay < lane->least_write_delay)
+		lane->least_write_delay = delay;
+	if (delay > 2 * lane->least_write_delay + DELAY_SLACK) {
+		if (lane->write_window >= WRITE_WINDOW_START + bytes / 2)
+			lane->write_window -= bytes / 2;
+	} else if (lane->write_window < WINDOW_MAX) {
+		lane->write_window += bytes;
+	}
+}
+
 static void
 write_answered(struct nacre_transfer *transfer, struct file *file, enum tag_kind kind,
     const struct nacre_sftp_reply *reply)
@@ -613,7 +635,7 @@ write_answered(struct nacre_transfer *transfer, struct file *file, enum tag_kind
 	bool harmless = kind == TAG_FILE_TRUNCATE && reply->status == NACRE_SFTP_BAD_MESSAGE;
 
 	if (kind == TAG_WRITE)
-		transfer->write_requests--;
+		write_finished(transfer, file, reply);
 	if (reply->status != NACRE_SFTP_OK && !harmless && !file->failed) {
 		transfer_error(transfer, "%s \"%s\": %s", doings[kind], file->target_path,
 		    transfer_status_text(reply));
@@ -744,11 +766,13 @@ read_short(struct nacre_transfer *transfer, struct file *file, uint64_t offset, 
 {
 	uint64_t reached = offset + total;
 
-	if (total == 0 || (file->attributes.size > 0 && reached >= file->attributes.size) ||
-	    file->end != UINT64_MAX) {
+	if (total == 0 || (file->attributes.size > 0 && reached >= file->attributes.size)) {
 		source_ends(file, reached);
 		return;
 	}
+	/* The end may be known already, from a READ behind this one. */
+	if (reached >= file->end)
+		return;
 	if (total >= WRITE_LEAST && reached < file->attributes.size)
 		transfer->read_block = (uint32_t)total;
 	send_read(transfer, file, reached, length - (uint32_t)total);
@@ -897,17 +921,19 @@ write_block(const struct nacre_transfer *transfer)
 }
 
 static bool
-may_write(const struct nacre_transfer *transfer)
+may_write(const struct nacre_transfer *transfer, const struct lane *lane)
 {
 	uint32_t most = transfer->options.requests > 0 ? transfer->options.requests : REQUESTS_MAX;
 
-	return transfer->write_requests < most && transfer_rate_allows(transfer);
+	return transfer->write_requests < most && lane->written < lane->write_window &&
+	       transfer_rate_allows(transfer);
 }
 
 static void
 count_write(struct nacre_transfer *transfer, struct file *file, size_t length)
 {
 	transfer->write_requests++;
+	transfer->lanes[file->lane].written += length;
 	transfer_rate_count(transfer, length);
 	file->pending++;
 }
@@ -931,6 +957,7 @@ write_from_block(struct nacre_transfer *transfer, struct lane *lane, uint8_t *ro
 		count = write_block(transfer);
 	if (count > left)
 		count = left;
+	tag.value = count;
 	if (!file->failed && length < least) {
 		transfer_sent(transfer,
 		    nacre_sftp_write(sftp, handle_span(&file->target), block->offset + block->sent,
@@ -1015,6 +1042,7 @@ write_small(struct nacre_transfer *transfer, struct file *file)
 		stop_moving(transfer, &transfer->lanes[file->lane]);
 		return;
 	}
+	tag.value = (uint64_t)count;
 	transfer_sent(transfer, nacre_sftp_write(file_end(transfer, file, NACRE_TRANSFER_TARGET),
 				    handle_span(&file->target), file->next_offset,
 				    (struct nacre_span){data, (size_t)count}, &tag));
@@ -1038,6 +1066,7 @@ write_in_place(struct nacre_transfer *transfer, struct file *file, uint8_t *room
 		stop_moving(transfer, &transfer->lanes[file->lane]);
 		return 0;
 	}
+	tag.value = (uint64_t)count;
 	if (nacre_sftp_write_head(file_end(transfer, file, NACRE_TRANSFER_TARGET), room,
 		handle_span(&file->target), file->next_offset, (uint32_t)count, &tag,
 		transfer->now) != head) {
@@ -1069,7 +1098,7 @@ file_produce_write(struct nacre_transfer *transfer, struct lane *lane, uint8_t *
 {
 	struct file *file;
 
-	if (!may_write(transfer))
+	if (!may_write(transfer, lane))
 		return 0;
 	if (is_remote(transfer, NACRE_TRANSFER_SOURCE))
 		return lane->blocks != NULL

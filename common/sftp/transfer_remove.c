@@ -170,6 +170,7 @@ entries_came(
 	removal->reading = false;
 	if (reply->message == NACRE_SFTP_NAME && reply->count > 0 && !transfer->cancelled) {
 		take_entries(transfer, removal, &reply->names);
+		send_readdir(transfer, removal);
 		return;
 	}
 	if (reply->message != NACRE_SFTP_NAME && reply->status != NACRE_SFTP_EOF)

@@ -241,9 +241,17 @@ while True:
     for fd in select.select(list(pairs), [], [])[0]:
         data = os.read(fd, min(65536, left))
         left -= len(data)
-        while data:
-            data = data[os.write(pairs[fd], data):]
-        if left == 0 or (not data and left > 0 and fd != 0 and server.poll() is not None):
+        if not data and fd == 0:
+            server.stdin.close()
+            del pairs[0]
+        elif not data:
+            os._exit(0)
+        try:
+            while data:
+                data = data[os.write(pairs[fd], data):]
+        except BrokenPipeError:
+            os._exit(0)
+        if left == 0:
             server.kill()
             os._exit(1)
 '''
@@ -256,7 +264,7 @@ def deep_tree(tmp_path_factory):
         (root / f'folder{folder}').mkdir(parents=True)
         for number in range(8):
             (root / f'folder{folder}' / f'file{number}').write_bytes(generator.randbytes(9000))
-    (root / 'large').write_bytes(generator.randbytes(7000000))
+    (root / 'large').write_bytes(generator.randbytes(3000000))
     for path in root.rglob('*'):
         os.utime(path, (1000000000, 1000000001))
     return root
@@ -268,12 +276,12 @@ def test_cut_anywhere_and_resumed(tmp_path, deep_tree, name, way, options):
     """The connection ends after any number of bytes; what is under a final name is then whole."""
     cutter, generator = tmp_path / 'cut.py', random.Random(f'{name} {way} {options}')
     cutter.write_text(CUTTER)
-    for number in range(7):
+    for _ in range(4):
         target = tmp_path / 'to'
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir()
         for _ in range(2):
-            cut = f'{sys.executable} {cutter} {generator.randrange(1, 7500000)} {program_of(name)}'
+            cut = f'{sys.executable} {cutter} {generator.randrange(1, 3500000)} {program_of(name)}'
             result = copy(way, deep_tree, target, '-r', *options, server=cut)
             if result.returncode == 0:
                 break
@@ -356,12 +364,12 @@ def test_stopped_by_a_signal(tmp_path, signal_number):
 
 # Several connections, rates, combinations ----------------------------------------------------------
 
-@pytest.mark.parametrize('options', [[], ['--atomic'], ['--sync', '--checksum'], ['--resume']],
+@pytest.mark.parametrize('options', [[], ['--atomic', '--resume']],
                          ids=lambda options: ' '.join(options) or 'plain')
 def test_several_connections(tmp_path, way, options):
     source = make_tree(tmp_path / 'source')
     with open(os.path.join(source, 'large'), 'wb') as out:
-        out.write(os.urandom(50000000))
+        out.write(os.urandom(34000000))
     succeeds(copy(way, source, tmp_path / 'to', '-rp', '--jobs', '3', *options, server='openssh'))
     assert_same(source, tmp_path / 'to', times=True)
 
