@@ -77,6 +77,7 @@ def test_every_public_function_is_exported(installed):
     for name in os.listdir(directory):
         text = re.sub(r'/\*.*?\*/', '', open(f'{directory}/{name}').read(), flags=re.DOTALL)
         text = re.sub(r'^#.*$', '', text, flags=re.MULTILINE)
+        text = re.sub(r'^typedef [^{;]*;', '', text, flags=re.MULTILINE)
         text = re.sub(r'^static inline.*?^}$', '', text, flags=re.MULTILINE | re.DOTALL)
         declared |= set(re.findall(r'\b(nacre_\w+)\s*\([^;{]*?\)[^;{]*;', text))
     assert len(declared) > 100
