@@ -360,7 +360,10 @@ lanes_wait(struct nacre_client *client)
 
 	for (size_t i = 0; i < CONNECT_LANES; i++)
 		waits[i] = (struct pollfd){.fd = connect->lanes[i].fd, .events = POLLOUT};
-	if (poll(waits, CONNECT_LANES, lanes_timeout(connect)) < 0)
+	trace_wait_begin(client->trace);
+	const int ready = poll(waits, CONNECT_LANES, lanes_timeout(connect));
+	trace_wait_end(client->trace);
+	if (ready < 0)
 		return false;
 	for (size_t i = 0; i < CONNECT_LANES; i++) {
 		struct connect_lane *const lane = &connect->lanes[i];
@@ -419,6 +422,8 @@ connect_finish(struct nacre_client *client)
 {
 	struct connect_state *const connect = &client->connect;
 
+	trace_stage(client->trace, "connect to", client->config->hostname);
+	trace_sent(client->trace);
 	while (!race(client)) {
 		if (--connect->attempts_left <= 0)
 			return report_failure(client);
@@ -426,6 +431,7 @@ connect_finish(struct nacre_client *client)
 		poll(NULL, 0, ATTEMPT_INTERVAL_MS);
 		lanes_begin(client);
 	}
+	trace_received(client->trace);
 	lanes_close(connect);
 	nacre_log(NACRE_LOG_DEBUG1, "Connection established.");
 	return 0;

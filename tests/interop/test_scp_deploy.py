@@ -103,7 +103,7 @@ def test_dry_run_changes_nothing(tmp_path, server, way):
     source, target = small_tree(tmp_path / 'source'), tmp_path / 'to'
     target.mkdir()
     result = succeeds(copy(way, source, target, '-r', '--dry-run', server=server))
-    assert result.stdout.count(b'copy ') == 5 and b"odd ?'name\xff" in result.stdout
+    assert result.stdout.count(b'copy ') == 5 and b"odd \\012'name\\377" in result.stdout
     assert os.listdir(target) == []
     succeeds(copy(way, source, target, '-rp', server=server))
     (target / 'source' / 'extra').write_text('x')
