@@ -1,7 +1,9 @@
 """IPQoS, as it stands in the packets that the server sends."""
+import ctypes
 import os
 import select
 import socket
+import struct
 import subprocess
 import time
 
@@ -15,12 +17,29 @@ SSHD = nacre('sshd')
 ALL_PROTOCOLS = 3
 
 
+SO_ATTACH_FILTER = 26
+
+
+def attach_filter(connection, port):
+    """Lets only TCP packets from a port through (a program for the kernel's packet filter)."""
+    program = struct.pack('=' + 'HBBI' * 7,
+                          0x30, 0, 0, 9,                            # the protocol
+                          0x15, 0, 4, socket.IPPROTO_TCP,
+                          0xb1, 0, 0, 0,                            # behind the IP header
+                          0x48, 0, 0, 0,                            # the port
+                          0x15, 0, 1, port,
+                          0x06, 0, 0, 65535,                        # taken as a whole
+                          0x06, 0, 0, 0)
+    code = ctypes.create_string_buffer(program)
+    connection.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack('HL', 7, ctypes.addressof(code)))
+
+
 class Wire:
-    """The packets on the loopback."""
+    """The packets on the loopback that a server sends."""
 
     def __init__(self, server):
-        self.port = server.port
         self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ALL_PROTOCOLS))
+        attach_filter(self.socket, server.port)
         self.socket.bind(('lo', 0))
 
     def read(self, patience):
@@ -28,9 +47,6 @@ class Wire:
         while select.select([self.socket], [], [], patience)[0]:
             packet = self.socket.recv(65536)
             head = 4 * (packet[0] & 15)
-            if packet[0] >> 4 != 4 or packet[9] != socket.IPPROTO_TCP or \
-                    int.from_bytes(packet[head:head + 2], 'big') != self.port:
-                continue
             if int.from_bytes(packet[2:4], 'big') > head + 4 * (packet[head + 12] >> 4):
                 return packet[1]
         return None

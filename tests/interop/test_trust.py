@@ -16,6 +16,7 @@ from conftest import PORTS, make_key, need, nacre, openssh, openssh_server, publ
 from world import ADDRESS, World
 
 CLIENTS = {'openssh': openssh('ssh'), 'nacre': nacre('ssh')}
+# The shell of whoever runs this finds no start-up files.
 SSHD = '''ListenAddress 127.0.0.1
 ListenAddress {address}
 Port {port}
@@ -25,6 +26,7 @@ AuthorizedKeysFile {user}.pub
 StrictModes no
 UsePAM no
 PidFile none
+SetEnv HOME=/nonexistent
 '''
 ASKPASS = '''#!/bin/sh
 printf '%s\\n' "$1" >> {folder}/questions
