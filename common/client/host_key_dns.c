@@ -44,6 +44,5 @@ host_key_dns_ask(
 		    nacre_key_format(key), nacre_buffer_span(&blob), result);
 	nacre_buffer_free(&blob);
 	nacre_log(NACRE_LOG_DEBUG1, "found %s%s fingerprints in DNS%s", result->found ? "" : "no ",
-	    result->secure ? "secure" : "insecure",
-	    result->match ? ", one of them of this key" : "");
+	    result->secure ? "secure" : "insecure", result->match ? ", of this key" : "");
 }

@@ -34,28 +34,45 @@ algorithm_number(const char *format)
 	return 0;
 }
 
-/* What one record says of the key: MATCH, or only that there is one for its type. */
+static bool
+algorithm_known(uint8_t number)
+{
+	for (size_t i = 0; i < sizeof sshfp_algorithms / sizeof *sshfp_algorithms; i++)
+		if (sshfp_algorithms[i].number == number)
+			return true;
+	return false;
+}
+
+static void
+compare(struct nacre_span fingerprint, const struct hash_algorithm *hash, struct nacre_span blob,
+    struct nacre_sshfp_votes *votes)
+{
+	uint8_t digest[HASH_LENGTH_MAX];
+
+	if (hash_spans(hash, &blob, 1, digest) != 0)
+		return;
+	if (memcmp(digest, fingerprint.data, hash->length) == 0)
+		votes->same = true;
+	else
+		votes->other = true;
+}
+
+/* What one record says. One of an algorithm or a hash that nobody knows says nothing. */
 static void
 judge_record(struct nacre_span record, const char *format, struct nacre_span blob,
     struct nacre_sshfp *result)
 {
-	uint8_t digest[HASH_LENGTH_MAX];
-
-	if (record.length < 3 || algorithm_number(format) == 0 ||
-	    record.data[0] != algorithm_number(format))
+	if (record.length < 3 || !algorithm_known(record.data[0]))
 		return;
 	for (size_t i = 0; i < sizeof sshfp_hashes / sizeof *sshfp_hashes; i++) {
 		const struct hash_algorithm *const hash = sshfp_hashes[i].hash;
 
-		if (record.data[1] != sshfp_hashes[i].number || record.length - 2 != hash->length ||
-		    hash_spans(hash, &blob, 1, digest) != 0)
+		if (record.data[1] != sshfp_hashes[i].number || record.length - 2 != hash->length)
 			continue;
-		/* SHA-1 does not outweigh a SHA-256 that says otherwise (RFC 6594 section 4.1). */
-		if (hash == &hash_sha256)
-			result->strong = true;
-		if (memcmp(digest, record.data + 2, hash->length) == 0)
-			*(hash == &hash_sha256 ? &result->strong_match : &result->weak_match) =
-			    true;
+		result->found = true;
+		if (record.data[0] == algorithm_number(format))
+			compare((struct nacre_span){record.data + 2, record.length - 2}, hash, blob,
+			    hash == &hash_sha256 ? &result->sha256 : &result->sha1);
 	}
 }
 
@@ -93,7 +110,6 @@ judge_answer(struct nacre_reader *reader, const char *format, struct nacre_span 
 	const struct nacre_span record = nacre_get_bytes(reader, get_u16(reader));
 	if (reader->failed || type != TYPE_SSHFP || class != CLASS_IN)
 		return;
-	result->found = true;
 	judge_record(record, format, blob, result);
 }
 
@@ -119,5 +135,8 @@ nacre_sshfp_judge(struct nacre_span answer, const char *format, struct nacre_spa
 	if (reader.failed)
 		*result = (struct nacre_sshfp){0};
 	result->secure = result->found && (flags & FLAG_AUTHENTIC) != 0;
-	result->match = result->strong ? result->strong_match : result->weak_match;
+	/* SHA-1 does not outweigh a SHA-256 that says otherwise (RFC 6594 section 4.1). */
+	const struct nacre_sshfp_votes *const votes =
+	    result->sha256.same || result->sha256.other ? &result->sha256 : &result->sha1;
+	result->match = votes->same && !votes->other;
 }

@@ -92,11 +92,14 @@ int nacre_certificate_check_host(const struct nacre_certificate *certificate, co
     uint64_t now, const char **reason);
 
 /* What the DNS says of a host key: SSHFP records, RFC 4255. */
+struct nacre_sshfp_votes {
+	bool same, other; /* records of this key, and of another of its type */
+};
 struct nacre_sshfp {
-	bool found;  /* there are some for this host */
-	bool match;  /* one is of this key */
+	bool found;  /* there are some for this host, of kinds that are known */
+	bool match;  /* they are of this key, all that are of its type */
 	bool secure; /* the resolver vouches for them: it has checked their signatures */
-	bool strong, strong_match, weak_match; /* by SHA-256 and SHA-1: how "match" came about */
+	struct nacre_sshfp_votes sha256, sha1; /* how "match" came about */
 };
 /* Compares the records of a resolver's answer (RFC 1035 section 4.1) with a plain key's "format" and
  * "blob". Fills *result; an answer that is malformed has no records. */

@@ -80,8 +80,9 @@ class Trust:
             left = re.sub(r'\|1\|\S+', '|1|', text.read())
         with open(self.path('questions')) as text:
             asked = text.read()
-        # The hints are ours.
-        said = [line for line in result.stderr.decode().splitlines() if not line.startswith('hint: ')]
+        # The hints are ours, and a hash in the DNS that it does not know is no error of the key's.
+        said = [line for line in result.stderr.decode().splitlines()
+                if not line.startswith(('hint: ', 'Error calculating key fingerprint.'))]
         return {'status': result.returncode, 'said': said, 'asked': asked, 'left': left}
 
     def stop(self):
@@ -294,7 +295,7 @@ def test_fingerprints_in_the_dns(trust, case, value, secure):
     trust.world.zone({'dns.example': [['A', ADDRESS], *records]}, secure)
     options = ['-o', f'VerifyHostKeyDNS={value}']
     found = same(trust, '', 'dns.example', options, ['yes'])
-    vouched = case in ('good', 'sha1', 'two') and value == 'yes' and secure
+    vouched = case in ('good', 'sha1') and value == 'yes' and secure
     assert (found['asked'] == '') == vouched and found['status'] == 0
     if case in ('good', 'bad') and value == 'yes':
         same(trust, trust.line('dns.example', 'other'), 'dns.example', options)
