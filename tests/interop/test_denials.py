@@ -124,7 +124,10 @@ def stranger(servers):
     server = servers.sshd(SSHD)
     with socket.create_connection(('127.0.0.1', server.port), PATIENCE) as connection:
         assert connection.recv(200).startswith(b'SSH-2.0-')
-        yield server, network_process(server)
+        pid = network_process(server)
+        # The greeting leaves before the last of the confinement is in place.
+        until(lambda: status_of(pid)['Seccomp'].strip() == '2', 'the confinement')
+        yield server, pid
 
 
 def test_network_process_is_nobody(stranger):
