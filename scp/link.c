@@ -756,6 +756,10 @@ close_shared(struct link *link)
 		drain(link);
 	close(link->in);
 	link->status = nacre_mux_session_status(&link->shared);
+	/* A master may hear of the end before the status, and then tells none. What was copied is known
+	 * from the protocol of the copy. */
+	if (link->status == NACRE_MUX_NO_STATUS)
+		link->status = 0;
 	nacre_mux_close(&link->shared);
 }
 
