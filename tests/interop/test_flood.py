@@ -154,8 +154,12 @@ def test_logins_in_a_flood(servers, nacre_ssh, kind, sources):
         times = login_times(server, nacre_ssh, SECONDS)
         assert SANITIZED or memory_of(server) < before + (100 << 11)  # 2 MiB for each that is served
     until(lambda: len(processes_of(server)) <= 3, 'the processes of strangers to end')
-    usual = max([usual, *login_times(server, nacre_ssh, 1)])
-    assert sorted(times)[len(times) // 2] < max(LOGIN_MOST, BUSY_FACTOR * usual), (usual, times)
+    # How busy the machine is now, told by a server that has not been flooded.
+    usual = max([usual, *login_times(servers.sshd(SSHD), nacre_ssh, 1)])
+    # Strangers that cannot be told from clients are served as these are, which takes its time where
+    # other tests share the processors.
+    most = LOGIN_MOST * (1 if kind in TOLD_FROM_CLIENTS else 3)
+    assert sorted(times)[len(times) // 2] < max(most, BUSY_FACTOR * usual), (usual, times)
     if not SANITIZED:
         until(lambda: memory_of(server) < before + 256,
               lambda: f'memory: {before} KiB before, {memory_of(server)} KiB after')
