@@ -1,7 +1,8 @@
 /*
  * An authenticator in software, for tests: the library that OpenSSH's SSH_SK_PROVIDER and ours load.
  * A key's handle is its private half. SK_PIN is the PIN (unset: none), SK_FOLDER keeps resident
- * keys, SK_TOUCH=no refuses as if nobody touched it. Options are kept in SK_FOLDER/options.
+ * keys, SK_TOUCH=no refuses as if nobody touched it; nobody does before SK_NOTICES, a file of what was
+ * shown, ends with the line that asks for it. Options are kept in SK_FOLDER/options.
  */
 #include <ssh/sk_api.h>
 
@@ -15,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define SECRET 32
 #define POINT  65
@@ -36,6 +38,31 @@ touched(void)
 	const char *touch = getenv("SK_TOUCH");
 
 	return touch == NULL || strcmp(touch, "no") != 0;
+}
+
+static int
+notice_shown(const char *path)
+{
+	static const char notice[] = "Confirm user presence";
+	char line[512], last[512] = "";
+	FILE *file = fopen(path, "r");
+
+	if (file == NULL)
+		return 0;
+	while (fgets(line, sizeof line, file) != NULL)
+		memcpy(last, line, sizeof last);
+	fclose(file);
+	return strncmp(last, notice, sizeof notice - 1) == 0 && strchr(last, '\n') != NULL;
+}
+
+/* Ten seconds at most. */
+static void
+await_notice(void)
+{
+	const char *path = getenv("SK_NOTICES");
+
+	for (int i = 0; path != NULL && i < 1000 && !notice_shown(path); i++)
+		usleep(10000);
 }
 
 static FILE *
@@ -231,6 +258,8 @@ sk_sign(uint32_t alg, const uint8_t *data, size_t data_len, const char *applicat
 
 	if (key_handle_len != SECRET || key_handle[0] != 0x10)
 		return SK_ERROR_NO_DEVICE;
+	if ((flags & SK_TOUCH) != 0)
+		await_notice();
 	if (pin_check(pin, (flags & SK_VERIFICATION) != 0) != 0)
 		return SK_ERROR_PIN_REQUIRED;
 	if ((flags & SK_TOUCH) != 0 && !touched())
