@@ -209,7 +209,7 @@ listen_address(
 	memcpy(&address, at->ai_addr, at->ai_addrlen);
 	const unsigned port = nacre_address_text(&address, at->ai_addrlen, text);
 	nacre_log(NACRE_LOG_DEBUG1, "Local forwarding listening on %s port %u.", text, port);
-	const int fd = nacre_listen_address(at);
+	const int fd = nacre_socket_listen(at, NACRE_LISTEN_BACKLOG);
 	if (fd < 0) {
 		nacre_log(at->ai_next == NULL ? NACRE_LOG_ERROR : NACRE_LOG_VERBOSE,
 		    "bind [%s]:%u: %s", text, port, strerror(errno));

@@ -40,7 +40,7 @@ listen_at(struct user_session *user, const struct addrinfo *list, const char *ho
 
 	for (const struct addrinfo *at = list; at != NULL; at = at->ai_next) {
 		nacre_address_set_port(at, port);
-		int fd = nacre_listen_address(at);
+		int fd = nacre_socket_listen(at, NACRE_LISTEN_BACKLOG);
 		if (fd < 0) {
 			nacre_log(NACRE_LOG_VERBOSE, "bind to %s port %u: %s", host, port,
 			    strerror(errno));

@@ -3,6 +3,7 @@
 #include "service.h"
 
 #include <nacre/log.h>
+#include <nacre/socket.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -82,25 +83,6 @@ close_inherited(void)
 	unsetenv(INHERITED);
 }
 
-static int
-bind_new(const struct addrinfo *wanted)
-{
-	int on = 1;
-	int fd = socket(wanted->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	if (fd < 0)
-		return -1;
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-	if (wanted->ai_family == AF_INET6)
-		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-	if (bind(fd, wanted->ai_addr, wanted->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0)
-		return fd;
-	int error = errno;
-	close(fd);
-	errno = error;
-	return -1;
-}
-
 static bool
 keep_socket(struct listen_sockets *sockets, int fd)
 {
@@ -125,7 +107,7 @@ add_socket(struct listen_sockets *sockets, const struct addrinfo *wanted)
 	    NI_NUMERICHOST | NI_NUMERICSERV);
 	int fd = take_inherited(wanted);
 	if (fd < 0)
-		fd = bind_new(wanted);
+		fd = nacre_socket_listen(wanted, BACKLOG);
 	if (fd < 0) {
 		/* A host without IPv6 is no reason to complain about the wildcard address. */
 		if (errno != EAFNOSUPPORT)

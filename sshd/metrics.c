@@ -123,22 +123,15 @@ listen_on_address(const char *text)
 	struct addrinfo hints = {
 	    .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
 	struct addrinfo *address = NULL;
-	int port = 0, on = 1, fd = -1;
+	int port = 0, fd = -1;
 
 	if (nacre_parse_destination(text, "", &user, &host, &port, NULL) == 0) {
 		snprintf(service, sizeof service, "%d", port);
 		if (getaddrinfo(host, service, &hints, &address) == 0)
-			fd = socket(
-			    address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+			fd = nacre_socket_listen(address, BACKLOG);
 	}
 	free(user);
 	free(host);
-	if (fd >= 0 &&
-	    (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
-		bind(fd, address->ai_addr, address->ai_addrlen) != 0 || listen(fd, BACKLOG) != 0)) {
-		close(fd);
-		fd = -1;
-	}
 	if (address != NULL)
 		freeaddrinfo(address);
 	return fd;

@@ -7,6 +7,7 @@
 
 #include <nacre/log.h>
 #include <nacre/process.h>
+#include <nacre/socket.h>
 
 #include <errno.h>
 #include <netdb.h>
@@ -91,7 +92,7 @@ listen_at(struct channel *channel, const struct addrinfo *list, unsigned port)
 	bool any = false;
 
 	for (const struct addrinfo *at = list; at != NULL; at = at->ai_next) {
-		int fd = nacre_listen_address(at);
+		int fd = nacre_socket_listen(at, NACRE_LISTEN_BACKLOG);
 		if (fd < 0 && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL))
 			continue;
 		if (fd < 0) {

@@ -1,5 +1,6 @@
 /* Sockets of forwarded connections: see nacre/listen.h. */
 #include <nacre/listen.h>
+#include <nacre/socket.h>
 
 #include <errno.h>
 #include <netdb.h>
@@ -9,58 +10,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SOCKET_KIND (SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK)
-
-static int
-close_with_error(int fd)
-{
-	const int error = errno;
-
-	close(fd);
-	errno = error;
-	return -1;
-}
-
-int
-nacre_listen_address(const struct addrinfo *address)
-{
-	const int fd = socket(address->ai_family, SOCKET_KIND, 0);
-	const int on = 1;
-
-	if (fd < 0)
-		return -1;
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-	if (address->ai_family == AF_INET6)
-		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-	if (bind(fd, address->ai_addr, address->ai_addrlen) != 0 ||
-	    listen(fd, NACRE_LISTEN_BACKLOG) != 0)
-		return close_with_error(fd);
-	return fd;
-}
-
-static void
-send_at_once(int fd)
-{
-	const int on = 1;
-
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-}
-
-int
-nacre_connect_address(const struct addrinfo *address)
-{
-	const int fd = socket(address->ai_family, SOCKET_KIND, 0);
-
-	if (fd < 0)
-		return -1;
-	send_at_once(fd);
-	if (connect(fd, address->ai_addr, address->ai_addrlen) == 0) {
-		errno = 0;
-		return fd;
-	}
-	return errno == EINPROGRESS ? fd : close_with_error(fd);
-}
-
 int
 nacre_connect_next(struct addrinfo **next, bool *on_the_way, int *error)
 {
@@ -68,7 +17,7 @@ nacre_connect_next(struct addrinfo **next, bool *on_the_way, int *error)
 		const struct addrinfo *const address = *next;
 
 		*next = address->ai_next;
-		const int fd = nacre_connect_address(address);
+		const int fd = nacre_socket_connect(address);
 		*on_the_way = fd >= 0 && errno == EINPROGRESS;
 		if (fd >= 0)
 			return fd;
@@ -80,12 +29,14 @@ nacre_connect_next(struct addrinfo **next, bool *on_the_way, int *error)
 int
 nacre_accept(int listener, struct sockaddr_storage *address, socklen_t *length)
 {
+	const int on = 1;
+
 	*address = (struct sockaddr_storage){.ss_family = AF_UNIX};
 	*length = sizeof *address;
 	const int fd =
 	    accept4(listener, (struct sockaddr *)address, length, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd >= 0 && address->ss_family != AF_UNIX)
-		send_at_once(fd);
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	return fd;
 }
 

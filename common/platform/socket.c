@@ -1,8 +1,9 @@
-/* TCP sockets and long paths; Unix sockets and names of files. */
+/* TCP sockets, and long paths; Unix sockets and names of files. */
 #include <nacre/socket.h>
 
 #include <errno.h>
 #include <linux/tcp.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -14,6 +15,7 @@
 /* The kernel lowers it to net.core.wmem_max and doubles it. */
 #define SEND_BUFFER (8 * 1024 * 1024)
 #define UNSENT_MAX  (1024 * 1024)
+#define STREAM_KIND (SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK)
 
 uint32_t
 nacre_socket_round_trip(int socket)
@@ -46,6 +48,48 @@ nacre_socket_acknowledge(int socket)
 	setsockopt(socket, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
 }
 
+static int
+close_with_error(int fd)
+{
+	const int error = errno;
+
+	close(fd);
+	errno = error;
+	return -1;
+}
+
+int
+nacre_socket_listen(const struct addrinfo *address, int backlog)
+{
+	const int fd = socket(address->ai_family, STREAM_KIND, 0);
+	const int on = 1;
+
+	if (fd < 0)
+		return -1;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+	if (address->ai_family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+	if (bind(fd, address->ai_addr, address->ai_addrlen) != 0 || listen(fd, backlog) != 0)
+		return close_with_error(fd);
+	return fd;
+}
+
+int
+nacre_socket_connect(const struct addrinfo *address)
+{
+	const int fd = socket(address->ai_family, STREAM_KIND, 0);
+	const int on = 1;
+
+	if (fd < 0)
+		return -1;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	if (connect(fd, address->ai_addr, address->ai_addrlen) == 0) {
+		errno = 0;
+		return fd;
+	}
+	return errno == EINPROGRESS ? fd : close_with_error(fd);
+}
+
 /* Unix sockets -------------------------------------------------------------------------------- */
 
 static int
@@ -60,16 +104,6 @@ address_of_path(const char *path, struct sockaddr_un *address)
 	}
 	memcpy(address->sun_path, path, length);
 	return 0;
-}
-
-static int
-close_with_error(int fd)
-{
-	const int error = errno;
-
-	close(fd);
-	errno = error;
-	return -1;
 }
 
 int
@@ -92,7 +126,7 @@ nacre_socket_listen_path(const char *path, mode_t mask, int backlog)
 
 	if (address_of_path(path, &address) != 0)
 		return -1;
-	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	const int fd = socket(AF_UNIX, STREAM_KIND, 0);
 	if (fd < 0)
 		return -1;
 	const mode_t before = umask(mask);

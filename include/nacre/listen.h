@@ -1,5 +1,5 @@
-/* Sockets of forwarded connections: to listen at, and to connect to, without waiting. (Unix sockets
- * by their path: nacre/socket.h.) */
+/* Sockets of forwarded connections: to listen at, and to connect to, without waiting. (Single
+ * sockets: nacre/socket.h.) */
 #ifndef NACRE_LISTEN_H
 #define NACRE_LISTEN_H
 
@@ -18,10 +18,6 @@ struct addrinfo;
 
 /* Sockets are non-blocking and close-on-exec; -1 with errno set when there is none. */
 
-/* Listens at a TCP address; IPv6 addresses take no IPv4 connections. */
-int nacre_listen_address(const struct addrinfo *address);
-/* Begins to connect to a TCP address; errno is EINPROGRESS when the socket is still on its way. */
-int nacre_connect_address(const struct addrinfo *address);
 /* Begins to connect to the first address from *next on that does not refuse at once, and moves *next
  * behind it; *on_the_way tells whether the connection is still to be awaited. -1 when none is left:
  * *error is then the errno of the newest failure, or what it was before. */

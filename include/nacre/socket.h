@@ -1,4 +1,4 @@
-/* Unix sockets by their path; how a TCP socket is set for the path that it runs over. */
+/* TCP sockets by an address, Unix sockets by their path; how a TCP socket is set for the path that it runs over. */
 #ifndef NACRE_SOCKET_H
 #define NACRE_SOCKET_H
 
@@ -8,6 +8,8 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+struct addrinfo;
 
 /*
  * For a connected TCP socket whose round trip is long (from 5 ms on): a send buffer that holds what
@@ -24,6 +26,17 @@ uint32_t nacre_socket_round_trip(int socket);
  * another answer may follow. */
 void nacre_socket_acknowledge(int socket);
 
+/*
+ * Listens at a TCP address (of getaddrinfo()), where at most "backlog" connections wait; IPv6 addresses
+ * take no IPv4 connections. Returns a descriptor that does not block and is closed by exec, which the
+ * caller closes, or -1 with errno set.
+ */
+int nacre_socket_listen(const struct addrinfo *address, int backlog);
+/*
+ * Begins to connect to a TCP address: returns a descriptor as above, whose small packets leave at once,
+ * with errno EINPROGRESS while it is on its way and 0 when it is connected; or -1 with errno set.
+ */
+int nacre_socket_connect(const struct addrinfo *address);
 /*
  * Connects to the Unix stream socket at "path". "flags" is 0 or SOCK_NONBLOCK; the descriptor is
  * closed by exec in any case. Returns the descriptor, which the caller closes, or -1 with errno set:
